@@ -1,0 +1,1 @@
+"""Policy optimization: advantages, surrogates, group methods."""

@@ -1,0 +1,1 @@
+"""Learning from preferences: the losses and what they need."""

@@ -1,0 +1,1 @@
+"""Reasoning: search over answers, distillation."""

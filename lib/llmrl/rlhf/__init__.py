@@ -1,0 +1,1 @@
+"""Reinforcement learning from feedback: reward models, KL."""

@@ -1,0 +1,1 @@
+"""The small world every lesson lives in: corpus, tasks, preferences, environments, checkpoints."""
