@@ -157,7 +157,7 @@ def _whole_numbers(ids, size):
     ids = list(ids)
     for at, i in enumerate(ids):
         if isinstance(i, bool) or not isinstance(i, Integral):
-            raise TypeError(f"ids are whole numbers from 0 to {size - 1}, got {i!r} at position {at}: pass encode's")
+            raise TypeError(f"ids are whole numbers from 0 to {size - 1}, not {i!r} at position {at}: see encode(text)")
         if not 0 <= i < size:
-            raise ValueError(f"ids go from 0 to {size - 1}, got {i} at position {at}: use the tokenizer that wrote it")
+            raise ValueError(f"ids go from 0 to {size - 1}, got {i} at position {at}: use the tokenizer that made them")
     return ids
