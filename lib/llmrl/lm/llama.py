@@ -1,0 +1,156 @@
+"""TinyLM under Llama's own names: the hub's folder format, so that other people's tools can read our models.
+
+A folder holds config.json and model.safetensors. Llama stores q, k and v, and gate and up, as separate matrices; we
+stack them, so reading concatenates rows and writing cuts them. Left out: sharded files, biases, untied heads and
+rescaled rotations, which are refused by name.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+
+from llmrl.storage import write_whole
+
+SIZES = {  # ours -> Llama's
+    "vocab": "vocab_size",
+    "width": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "kv_heads": "num_key_value_heads",
+    "ffn": "intermediate_size",
+    "context": "max_position_embeddings",
+    "eps": "rms_norm_eps",
+}
+REQUIRED = {  # what TinyLM is, and what Llama takes where its settings are silent
+    "model_type": ("llama", None),
+    "hidden_act": ("silu", "silu"),
+    "tie_word_embeddings": (True, False),
+    "attention_bias": (False, False),
+    "mlp_bias": (False, False),
+}
+
+
+def write_settings(config, dtype=torch.float32):
+    """The text of config.json, as a dict, from ours."""
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        **{name: ours for name, (ours, _) in REQUIRED.items()},
+        **{theirs: config[ours] for ours, theirs in SIZES.items()},
+        "head_dim": config["width"] // config["heads"],
+        "rope_parameters": {"rope_type": "default", "rope_theta": config["rope_base"]},
+        "initializer_range": 0.02,
+        "pad_token_id": 0,
+        "bos_token_id": None,
+        "eos_token_id": 3,
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+
+
+def read_settings(settings, source):
+    """Ours from config.json; what TinyLM cannot be is refused."""
+    for name, (ours, silent) in REQUIRED.items():
+        if settings.get(name, silent) != ours:
+            raise ValueError(
+                f"{source}: {name} must be {ours!r}, got {settings.get(name, silent)!r}: TinyLM is a Llama with tied "
+                f"embeddings and no biases, load anything else with transformers"
+            )
+    missing = [theirs for theirs in SIZES.values() if theirs not in settings]
+    if missing:
+        raise ValueError(f"{source}: the settings lack {', '.join(missing)}: save the model again, or restore config.json")
+    rope = {"rope_theta": settings.get("rope_theta", 10000.0), **(settings.get("rope_parameters") or {})}
+    if rope.get("rope_type", "default") != "default" or settings.get("rope_scaling"):
+        raise ValueError(f"{source}: rope_type must be 'default', got {rope.get('rope_type')!r}: load it with transformers")
+    config = {ours: settings[theirs] for ours, theirs in SIZES.items()}
+    if settings.get("head_dim") not in (None, config["width"] // config["heads"]):
+        raise ValueError(
+            f"{source}: head_dim must be hidden_size / num_attention_heads = {config['width'] // config['heads']}, "
+            f"got {settings['head_dim']}: load it with transformers"
+        )
+    return {**config, "rope_base": rope["rope_theta"]}
+
+
+def names(config):
+    """Our name -> Llama's names of the matrices stacked in it, with the rows of each."""
+    width, kv, ffn = config["width"], config["kv_heads"] * config["width"] // config["heads"], config["ffn"]
+    yield "embed.weight", {"model.embed_tokens.weight": config["vocab"]}
+    for i in range(config["layers"]):
+        ours, theirs = f"layers.{i}", f"model.layers.{i}"
+        attention, mlp = f"{theirs}.self_attn", f"{theirs}.mlp"
+        yield f"{ours}.attention_norm.weight", {f"{theirs}.input_layernorm.weight": width}
+        yield f"{ours}.attention.qkv.weight", {f"{attention}.{x}_proj.weight": n for x, n in zip("qkv", (width, kv, kv))}
+        yield f"{ours}.attention.out.weight", {f"{attention}.o_proj.weight": width}
+        yield f"{ours}.ffn_norm.weight", {f"{theirs}.post_attention_layernorm.weight": width}
+        yield f"{ours}.ffn.gate_up.weight", {f"{mlp}.{x}_proj.weight": ffn for x in ("gate", "up")}
+        yield f"{ours}.ffn.down.weight", {f"{mlp}.down_proj.weight": width}
+    yield "norm.weight", {"model.norm.weight": width}
+
+
+def write_weights(config, state):
+    """Our state dict -> Llama's."""
+    weights = {}
+    for ours, theirs in names(config):
+        parts = state[ours].split(list(theirs.values()))
+        weights.update((name, part.clone()) for name, part in zip(theirs, parts))
+    return weights
+
+
+def read_weights(config, weights, source):
+    """Llama's state dict -> ours."""
+    weights = {name: weight for name, weight in weights.items() if name != "lm_head.weight"}
+    expected = {name: rows for _, theirs in names(config) for name, rows in theirs.items()}
+    wrong = sorted(expected.keys() ^ weights.keys()) or [n for n, rows in expected.items() if weights[n].shape[0] != rows]
+    if wrong:
+        raise ValueError(
+            f"{source}: {len(wrong)} tensors are missing, unknown or of another size than the settings say, {wrong[0]} among "
+            f"them: config.json and the weights must come from one save, write both again"
+        )
+    return {ours: torch.cat([weights[name] for name in theirs]) for ours, theirs in names(config)}
+
+
+def build(config, state):
+    """A LlamaForCausalLM with these weights."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    weights = write_weights(config, state)
+    embed = weights["model.embed_tokens.weight"]
+    with torch.random.fork_rng(devices=[]):  # its constructor draws weights that are replaced at once
+        hf = LlamaForCausalLM(LlamaConfig(**write_settings(config, embed.dtype))).to(embed)
+    hf.load_state_dict({**weights, "lm_head.weight": embed})
+    return hf.eval()
+
+
+def save(folder, config, state):
+    """Write config.json and model.safetensors, each whole or not at all."""
+    from safetensors.torch import save as to_bytes
+
+    weights = {name: weight.cpu().contiguous() for name, weight in write_weights(config, state).items()}
+    settings = write_settings(config, state["embed.weight"].dtype)
+    write_whole(Path(folder) / "model.safetensors", to_bytes(weights, metadata={"format": "pt"}))
+    write_whole(Path(folder) / "config.json", json.dumps(settings, indent=2) + "\n")
+    return Path(folder)
+
+
+def load(folder):
+    """The settings and the weights of a folder."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load as from_bytes
+
+    try:
+        settings = json.loads(read(folder, "config.json"))
+    except ValueError as error:
+        raise ValueError(f"{Path(folder) / 'config.json'} must be JSON, and is not ({error}): restore the file") from error
+    try:
+        return settings, from_bytes(read(folder, "model.safetensors"))
+    except SafetensorError as error:
+        raise ValueError(
+            f"{Path(folder) / 'model.safetensors'} must be a whole safetensors file, and is cut short or damaged ({error}): "
+            f"restore the file or save the model again"
+        ) from error
+
+
+def read(folder, name):
+    path = Path(folder) / name
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: a model is a folder with config.json and model.safetensors, as save() writes it")
+    return path.read_bytes()

@@ -1,0 +1,27 @@
+"""What a model thinks of a text, token by token.
+
+Almost everything after pretraining (distillation, preference losses, policy gradients, the KL leash) reads a language
+model through one number per token: the log-probability it gave to the token that came. Left out: a chunked version
+for vocabularies so large that the logits do not fit in memory.
+
+Shapes: B sequences, T positions, V vocabulary.
+"""
+
+import torch
+
+
+def token_logp(logits, ids):
+    r"""$\log\pi(y_t\mid y_{<t})$ of every token but the first.  logits (B, T, V), ids (B, T) -> (B, T-1)"""
+    if ids.dim() != 2 or logits.shape[:-1] != ids.shape:
+        raise ValueError(
+            f"logits must be (B, T, V) for ids of shape (B, T), got logits {tuple(logits.shape)} and ids {tuple(ids.shape)}: "
+            f"call the model on exactly these ids, one row per sequence"
+        )
+    logits = logits[:, :-1]
+    chosen = logits.gather(-1, ids[:, 1:, None]).squeeze(-1)  # (B, T-1)
+    return chosen - logits.logsumexp(-1)
+
+
+def masked_mean(x, mask, dim=None):
+    """Mean over the True entries of mask; 0 where there are none. `where`, not `*`: padding may hold nan."""
+    return torch.where(mask, x, 0.0).sum(dim) / mask.sum(dim).clamp(min=1)
