@@ -98,7 +98,7 @@ def _heading(name):
     if name in names:
         return lessons()[name]
     last = str(name).rpartition("/")[2]
-    near = difflib.get_close_matches(str(name), names, 3, 0.5) or [n for n in names if last and last in n][:3]
+    near = difflib.get_close_matches(str(name), names, 3, 0.5) or [n for n in names if len(last) > 3 and last in n]
     way_out = f"did you mean {' or '.join(map(repr, near))}" if near else f"they run from {names[0]!r} to {names[-1]!r}"
     raise ValueError(f"begin() takes the name of a lesson, 'chapter/notebook', got {name!r}: {way_out}")
 

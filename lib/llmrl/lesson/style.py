@@ -1,19 +1,19 @@
 """How every figure of the course looks.
 
-One colour-blind-safe palette (Okabe and Ito's), and one fixed colour per role, so that the policy is blue in every
+One colour-blind-safe palette (after Okabe and Ito), and one fixed colour per role, so that the policy is blue in every
 chapter. Once `use()` has run, the roles are colour names: ax.plot(steps, kl, color="policy"). Text is large enough for
 a phone and for the back row. Left out: a dark theme; figures carry their own white paper.
 """
 
 ROLES = {
     "policy": "#0072B2",  # the model being trained
-    "reference": "#6B6B6B",  # the model it started from
+    "reference": "#222222",  # the model it started from
     "reward": "#E69F00",  # what it is paid for
-    "value": "#8F4E8B",  # what it expects to be paid
-    "chosen": "#007A5A",  # the preferred answer
-    "rejected": "#D55E00",  # the other answer
-    "highlight": "#CC3377",  # the one thing to look at
-    "neutral": "#B0B0B0",  # everything else
+    "value": "#56B4E9",  # what it expects to be paid
+    "chosen": "#009E73",  # the preferred answer
+    "rejected": "#CC5500",  # the other answer
+    "highlight": "#CC79A7",  # the one thing to look at
+    "neutral": "#C8C8C8",  # everything else
 }
 CYCLE = ("policy", "rejected", "chosen", "reward", "value", "highlight", "reference")  # curves that have no role
 WIDTH = 7.5  # inches; height is the lesson's choice

@@ -36,7 +36,8 @@ def _header_and_body(rows):
 
 
 def _is_number(value):
-    return isinstance(value, (int, float)) or getattr(value, "shape", None) == ()
+    value = value.item() if getattr(value, "shape", None) == () else value
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def written(value, digits=3):
