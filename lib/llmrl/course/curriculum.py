@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import yaml
 
-from llmrl.course import places
 from llmrl.storage import write_whole
+from llmrl.toy.files import data_dir
 
 HEADER = """\
 # The course map. Written by hand: chapters, notebooks, minutes, concepts, and what each concept has to show.
@@ -86,13 +86,17 @@ class Map:
 
 def load(path=None):
     """The map as plain lists and dictionaries, as the file has it."""
-    path = path or places.data() / "curriculum.yaml"
+    path = path or data_dir() / "curriculum.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def read(path=None):
     """The map of the course: read().chapters[0].lessons[1].concepts[0].title."""
-    plain = load(path)
+    return parse(load(path))
+
+
+def parse(plain):
+    """The map from the plain lists and dictionaries of its file."""
     chapters = tuple(
         Chapter(c["chapter"], c["title"], tuple(_lesson(n, f"{c['chapter']}/") for n in c["notebooks"]))
         for c in plain["chapters"]
@@ -112,4 +116,4 @@ def _concept(plain):
 def write(plain, path=None):
     """Write the map back, whole, in the one form the file has."""
     body = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=10_000)
-    return write_whole(path or places.data() / "curriculum.yaml", HEADER + body)
+    return write_whole(path or data_dir() / "curriculum.yaml", HEADER + body)

@@ -40,12 +40,6 @@ def root():
     return found
 
 
-def data():
-    """The folder of shipped data: data/ of the course's folder, or the copy inside the installed package."""
-    found = folder()
-    return found / "data" if found else PACKAGE / "data"
-
-
 def notebooks():
     """Every notebook of the course, in order, without the editor's own copies."""
     paths = (root() / "notebooks").rglob("*.ipynb")
