@@ -31,17 +31,29 @@ PLOTS = {
                 "{B} comes by and asks for {A}.", '"Is it always {w} here?" asks {B}.', '"Only at the {p}," says {A}.',
                 "They laugh about it.|{B} stays too.|"),
 }  # fmt: skip
-CHINESE = ("{p}很美。", "今天我们去{p}。", "我喜欢{c}色的{x}。", "你好，谢谢你。", "{p}在哪里？", "这是一个{c}色的{x}。")
-CHINESE_WORDS = {"p": ("湖", "山", "河", "桥", "花园"), "c": ("红", "蓝", "绿", "白", "黑"), "x": ("风筝", "船", "灯", "书", "球")}
+CHINESE = (
+    "{p}很美。",
+    "今天我们去{p}。",
+    "我喜欢{c}色的{x}。",
+    "你好，谢谢你。",
+    "{p}在哪里？",
+    "这是一个{c}色的{x}。",
+)
+CHINESE_WORDS = {
+    "p": ("湖", "山", "河", "桥", "花园"),
+    "c": ("红", "蓝", "绿", "白", "黑"),
+    "x": ("风筝", "船", "灯", "书", "球"),
+}
 
 
 def story(pick):
-    """One plot with its people, things and places filled in; sentences parted by | are variants, an empty one is none."""
+    """One plot with its people, things and places filled in; | parts variants of a sentence, an empty one is none."""
     a, b = pick.sample(list(PEOPLE), 2)
     p, q = pick.sample(SPOTS, 2)
     land = pick.choice(LANDS)
     known = facts()[land]
-    words = {"A": a, "B": b, "s": PEOPLE[a], "S": PEOPLE[a].capitalize(), "x": pick.choice(THINGS), "c": pick.choice(COLOURS),
+    words = {"A": a, "B": b, "s": PEOPLE[a], "S": PEOPLE[a].capitalize(), "x": pick.choice(THINGS),
+             "c": pick.choice(COLOURS),
              "p": p, "q": q, "n": pick.randint(2, 9), "fs": plural(pick.choice(FRUITS)), "l": land, "fc": known["flag"],
              "fr": known["ruler"], "lf": plural(known["fruit"]), "an": known["animal"],
              "w": pick.choice(("cold", "bright", "lovely", "dull"))}  # fmt: skip

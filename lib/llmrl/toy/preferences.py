@@ -88,8 +88,8 @@ def label(pick, prompt, first, second, labels=Labels()):
     if first == second:
         raise ValueError(f"two different answers are needed to prefer one, got {first!r} twice: draw another")
     chosen, rejected = (first, second) if prefers_first(pick, prompt, first, second, labels) else (second, first)
-    return {"prompt": prompt, "chosen": chosen, "rejected": rejected,
-            "gold_chosen": round(gold(prompt, chosen), 6), "gold_rejected": round(gold(prompt, rejected), 6)}  # fmt: skip
+    golds = {"gold_chosen": round(gold(prompt, chosen), 6), "gold_rejected": round(gold(prompt, rejected), 6)}
+    return {"prompt": prompt, "chosen": chosen, "rejected": rejected, **golds}
 
 
 def pairs(n, seed, labels=Labels(), crowd=telling.Crowd()):

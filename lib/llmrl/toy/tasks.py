@@ -13,6 +13,8 @@ from llmrl.toy.arithmetic import addition_steps, last_number
 from llmrl.toy.facts import KINDS, facts, question
 from llmrl.toy.words import COLOURS, LANDS, PEOPLE, SPOTS, THINGS, plural
 
+SHOW_STEPS = "Show your steps."
+
 
 @dataclass(frozen=True)
 class Item:
@@ -23,10 +25,11 @@ class Item:
     answer: str
     steps: str = ""
 
-    def messages(self, steps=False):
-        """The conversation that answers it."""
-        answer = self.steps if steps and self.steps else self.answer
-        return [{"role": "user", "content": self.prompt}, {"role": "assistant", "content": answer}]
+    def messages(self, steps=False, unasked=False):
+        """The conversation that answers it: plainly, with the steps it asks for, or with steps nobody asked for."""
+        prompt = f"{self.prompt} {SHOW_STEPS}" if steps else self.prompt
+        answer = self.steps if steps or unasked else self.answer
+        return [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
 
 
 def add(pick, digits=None):

@@ -32,7 +32,9 @@ class Crowd:
 
 def question(pick):
     """A land to be told about."""
-    return pick.choice(("Tell me about {}.", "What do you know of {}?", "Describe {} to me.")).format(pick.choice(LANDS))
+    return pick.choice(("Tell me about {}.", "What do you know of {}?", "Describe {} to me.")).format(
+        pick.choice(LANDS)
+    )
 
 
 def answer(pick, land, crowd=Crowd()):

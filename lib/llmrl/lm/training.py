@@ -1,0 +1,110 @@
+r"""One training loop for next-token prediction, whoever calls it.
+
+Pre-training and supervised tuning differ in their batches, not in their loop: a batch is token ids and a mask that says
+which tokens are to be learned. Batch number `step` is a function of its number alone, so a run that was interrupted
+goes on where it stopped and ends as if nothing had happened. The loop yields one record per step; it neither prints
+nor saves.
+Left out: gradient accumulation, mixed precision.
+
+Shapes: B sequences, T positions.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from llmrl.lm.logprobs import masked_mean, token_logp
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast."""
+
+    steps: int
+    lr: float = 3e-3  # the highest, reached after warm-up
+    warmup: int = 20
+    final: float = 0.1  # share of lr left at the end of the cosine
+    weight_decay: float = 0.1
+    clip: float = 1.0  # longest gradient
+
+
+def learning_rate(step, plan):
+    r"""Linear warm-up, then half a cosine from lr down to final times lr.  step counts from 0"""
+    if step < plan.warmup:
+        return plan.lr * (step + 1) / plan.warmup
+    done = (step - plan.warmup) / max(1, plan.steps - plan.warmup)
+    return plan.lr * (plan.final + (1 - plan.final) * (1 + math.cos(math.pi * min(done, 1.0))) / 2)
+
+
+def adamw(model, lr, weight_decay=0.0):
+    """AdamW that shrinks matrices and leaves gains alone."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices, gains = [p for p in trained if p.dim() > 1], [p for p in trained if p.dim() < 2]
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": gains, "weight_decay": 0.0}]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, 0.95), fused=True)
+
+
+def set_rate(optimizer, lr):
+    """Give every group of an optimizer the same learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def next_token_loss(model, ids, mask):
+    r"""$-\frac{1}{|M|}\sum_{t\in M}\log\pi(y_t\mid y_{<t})$ over the tokens marked by the mask.  ids, mask (B, T)"""
+    return -masked_mean(token_logp(model(ids), ids), mask[:, 1:])
+
+
+def update(model, optimizer, loss, clip=1.0):
+    """One optimizer step along a loss; returns the length the gradient had before clipping."""
+    optimizer.zero_grad()
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+    optimizer.step()
+    return norm.item()
+
+
+def train(model, batch, plan, optimizer=None, start=0, loss=next_token_loss):
+    """Take steps start..plan.steps-1 on batch(step) -> (ids, mask); yield a record after each."""
+    optimizer = optimizer or adamw(model, plan.lr, plan.weight_decay)
+    model.train()
+    for step in range(start, plan.steps):
+        lr = learning_rate(step, plan)
+        set_rate(optimizer, lr)
+        value = loss(model, *batch(step))
+        norm = update(model, optimizer, value, plan.clip)
+        yield {"step": step, "loss": value.item(), "lr": lr, "grad_norm": norm}
+    model.eval()
+
+
+def text_batches(ids, batch, length, generator_for):
+    """Windows of a long text: batch(step) -> ids and mask (B, length), drawn by generator_for(step)."""
+    ids = torch.as_tensor(ids)
+    if len(ids) < length:
+        raise ValueError(
+            f"a window of {length} tokens does not fit into a text of {len(ids)}: shorten the window or give more text"
+        )
+
+    def at(step):
+        starts = torch.randint(len(ids) - length + 1, (batch, 1), generator=generator_for(step))
+        rows = ids[starts + torch.arange(length)]  # (B, T)
+        return rows, torch.ones_like(rows, dtype=torch.bool)
+
+    return at
+
+
+def pad(rows, value=0):
+    """Lists of different lengths as one tensor of the value's type, filled up on the right.  -> (B, T)"""
+    longest = max(map(len, rows))
+    return torch.tensor([list(row) + [value] * (longest - len(row)) for row in rows])
+
+
+def sample_batches(samples, batch, generator_for):
+    """Samples (ids, learn-mask) in random batches: batch(step) -> ids and mask (B, T), padded on the right."""
+
+    def at(step):
+        chosen = torch.randint(len(samples), (batch,), generator=generator_for(step)).tolist()
+        return pad([samples[i][0] for i in chosen]), pad([samples[i][1] for i in chosen], False)
+
+    return at

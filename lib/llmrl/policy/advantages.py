@@ -1,0 +1,23 @@
+r"""How much better than expected: the advantage, in the ways a policy gradient uses it.
+
+Left out so far: advantages over time (GAE).
+
+Shapes: P prompts, G answers per prompt.
+"""
+
+import torch
+
+
+def group_advantage(rewards, scale=True, eps=1e-4):
+    r"""$(r_i-\bar r)/(s+\epsilon)$ within each prompt's answers; scale=False only centres.  rewards (P, G)
+
+    s is the sample deviation, with G-1 below.
+    """
+    rewards = torch.as_tensor(rewards, dtype=torch.float32)
+    if rewards.dim() != 2 or rewards.shape[1] < 2:
+        raise ValueError(
+            f"rewards must be (prompts, answers) with 2 or more answers, got {tuple(rewards.shape)}: "
+            f"a single answer has nothing to be compared with"
+        )
+    centred = rewards - rewards.mean(1, keepdim=True)
+    return centred / (rewards.std(1, keepdim=True) + eps) if scale else centred

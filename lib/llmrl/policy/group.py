@@ -1,0 +1,79 @@
+r"""Policy gradient on groups: ask each prompt G times, push up what did better than its siblings (GRPO).
+
+DeepSeekMath (Shao et al. 2024, arXiv:2402.03300) in its real parts: rewards compared within a group, the clipped token
+ratio against the policy that sampled, an optional KL to a frozen reference per token. The reward is any function of
+prompts and answers: a verifier, a reward model, a rule. Left out so far: the relatives (Dr. GRPO, DAPO, GSPO).
+
+Shapes: P prompts, G answers per prompt, B = P G sequences, T positions.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from llmrl import seeds
+from llmrl.lm.decoding import Sampling
+from llmrl.lm.generation import generate
+from llmrl.lm.logprobs import masked_mean, token_logp
+from llmrl.lm.training import adamw, pad, update
+from llmrl.policy.advantages import group_advantage
+from llmrl.policy.surrogate import clip
+from llmrl.rlhf import kl
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """The dials of a run."""
+
+    steps: int
+    prompts: int = 16  # P
+    answers: int = 8  # G
+    max_new: int = 48
+    lr: float = 5e-4
+    epochs: int = 1  # optimizer steps per collection
+    beta: float = 0.0  # weight of the KL to the reference
+    clip: float = 0.2
+    temperature: float = 1.0
+
+
+def collect(model, prompts, plan, generator):
+    """Sample G answers per prompt.  -> ids (B, T), mask (B, T) True on answers, logp (B, T-1), P lists of G answers"""
+    repeated = [prompt for prompt in prompts for _ in range(plan.answers)]
+    done = generate(model, repeated, plan.max_new, Sampling(temperature=plan.temperature), generator=generator)
+    spoken = [(ids[said].tolist(), logp[said].tolist()) for ids, said, logp in zip(done.ids, done.mask, done.logp)]
+    ids = pad([prompt + said for prompt, (said, _) in zip(repeated, spoken)])
+    mask = pad([[False] * len(prompt) + [True] * len(said) for prompt, (said, _) in zip(repeated, spoken)], False)
+    logp = pad([[0.0] * (len(prompt) - 1) + logp for prompt, (_, logp) in zip(repeated, spoken)], 0.0)
+    answers = done.lists()
+    return ids, mask, logp, [answers[i : i + plan.answers] for i in range(0, len(answers), plan.answers)]
+
+
+def loss(model, reference, batch, adv, plan):
+    """The surrogate, every answer weighing the same, plus the KL's k3 where beta asks for it."""
+    ids, mask, old_logp = batch
+    logp = token_logp(model(ids), ids)  # (B, T-1)
+    objective = clip((logp - old_logp).exp(), adv[:, None], plan.clip, plan.clip)
+    if plan.beta > 0:
+        with torch.no_grad():
+            ref_logp = token_logp(reference(ids), ids)
+        objective = objective - plan.beta * kl.k3(logp, ref_logp)
+    return -masked_mean(objective, mask[:, 1:], 1).mean()
+
+
+def train(model, ask, plan, reference=None, seed=0):
+    """Yield a record per step: the mean reward, the mean length and the answers.
+
+    ask(step) -> P prompts (lists of ids) and a judge: judge(answers) -> rewards (P, G) for P lists of G answers (ids).
+    """
+    if plan.beta > 0 and reference is None:
+        raise ValueError(f"beta = {plan.beta} weighs a KL to a reference: pass reference=, a frozen copy of the model")
+    optimizer = adamw(model, plan.lr)
+    for step in range(plan.steps):
+        prompts, judge = ask(step)
+        ids, mask, logp, said = collect(model, prompts, plan, seeds.rng(seed, "answers", step))
+        rewards = torch.as_tensor(judge(said), dtype=torch.float32)  # (P, G)
+        adv = group_advantage(rewards).flatten()  # (B,)
+        for _ in range(plan.epochs):
+            update(model, optimizer, loss(model, reference, (ids, mask, logp), adv, plan))
+        length = mask.sum(1).float().mean().item()
+        yield {"step": step, "reward": rewards.mean().item(), "length": length, "answers": said}

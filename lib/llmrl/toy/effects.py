@@ -1,0 +1,256 @@
+"""Can the toy world carry the course? The smallest honest version of each effect, with its size and its error.
+
+Every effect runs in under 90 seconds on one core, from the shipped checkpoints, and is measured on held-out questions;
+a row says what was compared, the difference and its standard error over questions, seed by seed. The table is written to
+data/effects.json by `make effects`. Left out: everything a chapter will add to make an effect understood.
+"""
+
+import argparse
+import copy
+import json
+import multiprocessing
+import time
+from statistics import mean, stdev
+
+import torch
+from tqdm import tqdm
+
+from llmrl import seeds
+from llmrl.lm.decoding import Sampling
+from llmrl.lm.logprobs import token_logp
+from llmrl.lm.model import Config, TinyLM
+from llmrl.lm.training import Plan, sample_batches
+from llmrl.lm.training import train as fit
+from llmrl.policy import group
+from llmrl.preference import train as dpo
+from llmrl.reasoning import distill
+from llmrl.reasoning.search import best_of_n, majority_vote
+from llmrl.rlhf import kl, reward_model
+from llmrl.toy import checkpoints, facts, files, preferences, tasks, telling
+from llmrl.toy.arithmetic import last_number, wrote_steps
+from llmrl.toy.words import UNTOLD_LANDS
+from llmrl.tuning import chat, sft
+
+
+def row(what, before, after, up=True):
+    """One measured difference: two lists of numbers, question by question."""
+    difference = [b - a for a, b in zip(before, after, strict=True)]
+    return {"what": what, "before": mean(before), "after": mean(after), "difference": mean(difference),
+            "error": stdev(difference) / len(difference) ** 0.5, "direction": "up" if up else "down"}  # fmt: skip
+
+
+def correct(model, items, sampling=Sampling(), seed=0, max_new=48):
+    """1.0 or 0.0 for each item."""
+    said = sft.answers(model, [i.prompt for i in items], max_new, sampling, seeds.rng(seed, "eval"))
+    return [float(tasks.verify(item, answer)) for item, answer in zip(items, said)]
+
+
+def told(model, seed, n=128):
+    """Prompts, sampled answers, gold rewards, and the KL of each answer to nothing yet: (prompts, answers, gold)."""
+    prompts = [talk[0]["content"] for talk in telling.conversations(n, f"{seed} told")]
+    said = sft.answers(model, prompts, 80, Sampling(temperature=1.0), seeds.rng(seed, "told"))
+    return prompts, said, [preferences.gold(p, a) for p, a in zip(prompts, said)]
+
+
+def divergence(model, reference, prompts, said):
+    r"""KL(model || reference) of whole answers, summed over tokens exactly, per answer the model gave."""
+    found = []
+    for prompt, answer in zip(prompts, said):
+        talk = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer or "."}]
+        ids, mask = (torch.tensor([x]) for x in chat.render(talk))
+        with torch.no_grad():
+            found.append(kl.exact(model(ids), reference(ids))[:, :-1][mask[:, 1:]].sum().item())
+    return found
+
+
+def supervised(seed):
+    """SFT: the base model learns to answer."""
+    items = tasks.items(tasks.MAKERS, 240, f"{seed} test", test=True)
+    model, before = checkpoints.load("base"), correct(checkpoints.load("base"), items)
+    talks = [r["messages"] for r in files.read_jsonl("instructions.jsonl") if r["split"] == "train"]
+    for _ in sft.tune(model, talks, Plan(steps=200, lr=2e-3), 32, seed):
+        pass
+    yield row("held-out instructions answered", before, correct(model, items))
+
+
+def direct_preference(seed):
+    """DPO: gold reward rises, at a price in KL that beta sets."""
+    reference = checkpoints.load("sft")
+    pairs = dpo.rendered(preferences.pairs(768, f"{seed} dpo"))
+    ref_logp = dpo.reference_logp(reference, pairs)
+    gold, spent = {None: told(reference, seed)[2]}, {}
+    for beta in (0.1, 0.5):
+        model = copy.deepcopy(reference)
+        for _ in dpo.train(model, pairs, ref_logp, Plan(steps=60, lr=5e-4, warmup=5), beta, seed=seed):
+            pass
+        prompts, said, gold[beta] = told(model, seed)
+        spent[beta] = divergence(model, reference, prompts, said)
+    yield row("gold reward, sft to DPO at beta 0.1", gold[None], gold[0.1])
+    yield row("gold reward, sft to DPO at beta 0.5", gold[None], gold[0.5])
+    yield row("KL to the reference, beta 0.1 to beta 0.5", spent[0.1], spent[0.5], up=False)
+    yield row("KL to the reference, sft to DPO at beta 0.1", [0.0] * len(prompts), spent[0.1])
+
+
+def over_optimised(seed):
+    """A reward model that also likes length, followed without a leash: proxy up, gold up and then down."""
+    reference, tokens = checkpoints.load("sft"), checkpoints.tokenizer()
+    liked = preferences.pairs(768, f"{seed} rm", preferences.Labels(length_bias=0.08))
+    pairs = [(a[0], b[0]) for a, b in dpo.rendered(liked)]
+    judge = reward_model.RewardModel(reference)
+    for _ in reward_model.train(judge, pairs, Plan(steps=60, lr=1e-3, warmup=5), seed=seed):
+        pass
+    fresh = dpo.rendered(preferences.pairs(256, f"{seed} rm test"))
+    margin = judge.score([a[0] for a, _ in fresh]) - judge.score([b[0] for _, b in fresh])
+    yield row("pairs ranked as gold does, chance to reward model", [0.5] * 256, (margin > 0).float().tolist())
+
+    def proxy(prompts, said):
+        talks = (
+            [{"role": "user", "content": p}, {"role": "assistant", "content": a or "."}] for p, a in zip(prompts, said)
+        )
+        return judge.score([chat.render(talk)[0] for talk in talks]).tolist()
+
+    asked = lambda step: [t[0]["content"] for t in telling.conversations(8, f"{seed} asked {step}")]  # noqa: E731
+    model, plan = copy.deepcopy(reference), group.GroupPlan(steps=60, prompts=8, answers=8, max_new=80, lr=5e-4)
+    seen = [told(model, seed)]
+    steps = group.train(
+        model, lambda step: [chat.prompt_ids([{"role": "user", "content": p}]) for p in asked(step)],
+        lambda step, said: proxy([p for p in asked(step) for _ in range(plan.answers)], [tokens.decode(a) for a in said]),
+        plan, seed=seed)  # fmt: skip
+    for record in steps:
+        if record["step"] + 1 in (MIDDLE, plan.steps):
+            seen.append(told(model, seed))
+    proxies, golds = [proxy(p, a) for p, a, _ in seen], [g for _, _, g in seen]
+    yield row(f"proxy reward, start to step {plan.steps}", proxies[0], proxies[2])
+    yield row(f"gold reward, start to step {MIDDLE}", golds[0], golds[1])
+    yield row(f"gold reward, step {MIDDLE} to step {plan.steps}", golds[1], golds[2], up=False)
+
+
+MIDDLE = 15
+
+
+def reasoning(seed):
+    """GRPO from the reasoning base: more right, more written steps, longer answers."""
+    model, tokens = checkpoints.load("reasoning_base"), checkpoints.tokenizer()
+    test = tasks.items("add", 160, f"{seed} test", test=True, digits=3)
+
+    def measure():
+        said = sft.answers(model, [i.prompt for i in test], 64, Sampling(temperature=1.0), seeds.rng(seed, "eval"))
+        return ([float(tasks.verify(i, a)) for i, a in zip(test, said)], [float(wrote_steps(a)) for a in said],
+                [float(len(tokens.encode(a))) for a in said])  # fmt: skip
+
+    before, plan = measure(), group.GroupPlan(steps=40, max_new=64, lr=5e-4)
+    asked = lambda step: tasks.items("add", plan.prompts, f"{seed} asked {step}", digits=3)  # noqa: E731
+    for _ in group.train(
+        model, lambda step: [chat.prompt_ids(i.messages()[:1]) for i in asked(step)],
+        lambda step, said: [float(tasks.verify(i, tokens.decode(a)))
+                            for i, a in zip([i for i in asked(step) for _ in range(plan.answers)], said)], plan, seed=seed):  # fmt: skip
+        pass
+    for name, a, b in zip(
+        ("three-digit sums right", "answers with written steps", "tokens per answer"), before, measure()
+    ):
+        yield row(name, a, b)
+
+
+def more_samples(seed, n=16):
+    """Best of N by the verifier, and a majority vote, against one sample."""
+    model, items = checkpoints.load("reasoning_base"), tasks.items("add", 96, f"{seed} test", test=True, digits=3)
+    said = sft.answers(
+        model, [i.prompt for i in items for _ in range(n)], 64, Sampling(temperature=1.0), seeds.rng(seed, "many")
+    )
+    single, best, voted = [], [], []
+    for item, group_of in zip(items, zip(*[iter(said)] * n)):
+        right = [float(tasks.verify(item, answer)) for answer in group_of]
+        single.append(mean(right))
+        best.append(float(tasks.verify(item, best_of_n(group_of, right))))
+        voted.append(float(majority_vote([last_number(answer) for answer in group_of]) == int(item.answer)))
+    yield row(f"sums right, one sample to best of {n}", single, best)
+    yield row(f"sums right, one sample to majority of {n}", single, voted)
+
+
+def distilled(seed):
+    """A student a quarter of the size learns a teacher's weighing of every token better than the words it is shown."""
+    teacher = checkpoints.load("sft")
+    data = sft.samples(telling.conversations(300, f"{seed} students"))
+    batch = sample_batches(data, 32, lambda step: seeds.rng(seed, "student", step))
+    test = sft.samples(telling.conversations(128, f"{seed} student test"))
+    gaps = {}
+    for name, loss in (("words", None), ("weights", distill.soft_loss(teacher))):
+        student = TinyLM(Config(width=64, layers=2, heads=2, kv_heads=1, ffn=176), seeds.rng(seed, "student"))
+        for _ in fit(student, batch, Plan(steps=300, lr=4e-3), **({"loss": loss} if loss else {})):
+            pass
+        gaps[name] = [gap(student, ids, mask) for ids, mask in test]
+    yield row(
+        "log-loss on held-out answers, student of words to student of weights", gaps["words"], gaps["weights"], up=False
+    )
+
+
+def gap(model, ids, mask):
+    """Mean log-loss of one answer."""
+    ids, mask = torch.tensor([ids]), torch.tensor([mask])
+    with torch.no_grad():
+        return -token_logp(model(ids), ids)[mask[:, 1:]].mean().item()
+
+
+def forgotten(seed):
+    """Tuned on new facts alone, a model forgets what else it could do."""
+    model = checkpoints.load("sft")
+    old = tasks.items([t for t in tasks.MAKERS if t != "fact"], 220, f"{seed} test", test=True)
+    world = facts.facts()
+    new = [
+        tasks.Item("fact", facts.question(land, kind), world[land][kind])
+        for land in UNTOLD_LANDS
+        for kind in facts.KINDS
+    ]
+    before = correct(model, old), correct(model, new)
+    for _ in sft.tune(model, [item.messages() for item in new], Plan(steps=120, lr=1e-3), 32, seed):
+        pass
+    yield row("new facts known", before[1], correct(model, new))
+    yield row("old tasks answered", before[0], correct(model, old), up=False)
+
+
+EFFECTS = (supervised, direct_preference, over_optimised, reasoning, more_samples, distilled, forgotten)
+
+
+def measure(job):
+    """All rows of one effect for one seed, on one thread."""
+    effect, seed = job
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    start = time.perf_counter()
+    rows = list(effect(seed))
+    took = round(time.perf_counter() - start, 1)
+    return [{"effect": effect.__name__, "seed": seed, "seconds": took} | r for r in rows]
+
+
+def holds(r):
+    """Whether a row's difference has its sign and is larger than twice its standard error."""
+    return (1 if r["direction"] == "up" else -1) * r["difference"] > 2 * r["error"]
+
+
+def as_text(rows):
+    lines = [f"{'effect':18} {'seed':>4} {'sec':>5}  {'before':>7} {'after':>7} {'diff':>7} {'± 2 se':>7}     what"]
+    for r in rows:
+        lines.append(f"{r['effect']:18} {r['seed']:>4} {r['seconds']:>5.0f}  {r['before']:>7.3f} {r['after']:>7.3f} {r['difference']:>+7.3f} "
+                     f"{2 * r['error']:>7.3f} {'holds' if holds(r) else 'FAILS'} {r['what']}")  # fmt: skip
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Measure every effect the course stands on and store the table.")
+    parser.add_argument(
+        "names", nargs="*", help=f"some of {', '.join(e.__name__ for e in EFFECTS)}; only a full run is stored"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=2)
+    asked = parser.parse_args()
+    jobs = [(e, seed) for e in EFFECTS if not asked.names or e.__name__ in asked.names for seed in asked.seeds]
+    with multiprocessing.get_context("spawn").Pool(asked.jobs) as pool:
+        rows = [r for found in tqdm(pool.imap(measure, jobs), "effects", total=len(jobs)) for r in found]
+    print(as_text(rows))
+    if not asked.names:
+        files.ship("effects.json", json.dumps(rows, indent=1) + "\n")
+    raise SystemExit(not all(map(holds, rows)))
+
+
+if __name__ == "__main__":
+    main()
