@@ -19,6 +19,7 @@ setup: ## make .venv with the pinned packages (once; then it takes no time)
 lab: setup ## open the course in JupyterLab
 	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(QUIET) $(ROOT) $(LABFLAGS)
 
+test: export LLMRL_HOME := $(CURDIR)/build/home
 test: setup ## lint, unit tests and every notebook, with a table of seconds at the end
 	$(PY) -m ruff check .
 	$(PY) -m pytest tests notebooks $(NBVAL) -n $(JOBS) --dist loadfile

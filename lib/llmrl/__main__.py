@@ -1,6 +1,7 @@
 """python -m llmrl: the course about itself, for people without make and for make itself."""
 
 import argparse
+import os
 import sys
 
 
@@ -80,6 +81,9 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     try:
         return options.function(options)
+    except BrokenPipeError:  # the reader closed the page, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (NeedsFolder, ValueError, OSError) as error:
         print(f"llmrl: {error}", file=sys.stderr)
         return 2

@@ -4,6 +4,7 @@ Left out: running a notebook, which `runner` does, and the tables, which are `re
 """
 
 import asyncio
+import os
 from fnmatch import fnmatchcase
 
 from llmrl.course import places
@@ -31,6 +32,7 @@ def run(patterns=(), jobs=1, check=False, timeout=600):
 
     from llmrl.course import report, runner, stored
 
+    os.environ.setdefault("LLMRL_HOME", str(places.root() / "build" / "home"))  # not the reader's own progress
     total = sum(_cells(path, stored) for path in paths)
     with tqdm(total=total, unit="cell", disable=None) as bar:
 

@@ -13,7 +13,7 @@ RANKS = {
     "llmrl": 0, "storage": 0, "seeds": 0, "toy.files": 0,
     "lesson": 1, "toy": 1,
     "lm": 2, "rl": 2,
-    "toy.checkpoints": 3,
+    "toy.checkpoints": 3, "rlhf.kl": 3,
     "tuning": 4, "policy": 4, "perf": 4,
     "preference": 5,
     "rlhf": 6, "reasoning": 6,
@@ -50,22 +50,26 @@ def graph(trees):
 
 
 def _imports(name, tree, trees):
+    functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    late = {inner for function in functions for inner in ast.walk(function)}
+    is_folder = name == "llmrl" or any(other.startswith(f"{name}.") for other in trees)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            targets = _from(node, name)
+            targets = _from(node, name, is_folder)
         else:
             continue
         for target in targets:
-            yield Import(name, _module(target, trees), node.lineno, _at_top(node, tree))
+            yield Import(name, _module(target, trees), node.lineno, node not in late)
 
 
-def _from(node, name):
+def _from(node, name, is_folder):
     """The full names of a from-import; a relative one is counted from the module's own folder."""
     base = node.module or ""
     if node.level:
-        folder = ("llmrl." + name).split(".")[: -node.level]
+        parts = ["llmrl", *name.split(".")] if name != "llmrl" else ["llmrl"]
+        folder = parts[: len(parts) - node.level + is_folder]
         base = ".".join(folder + [base] if base else folder)
     return [f"{base}.{alias.name}" for alias in node.names]
 
@@ -78,11 +82,6 @@ def _module(target, trees):
     while parts and ".".join(parts) not in trees:
         parts = parts[:-1]
     return ".".join(parts) or "llmrl"
-
-
-def _at_top(node, tree):
-    inside = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-    return not any(isinstance(outer, inside) and node in ast.walk(outer) for outer in ast.walk(tree))
 
 
 def rank(module):

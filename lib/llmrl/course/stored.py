@@ -4,6 +4,8 @@ Two runs that computed the same leave the same bytes: no timestamps, no editor's
 Left out: the outputs themselves. Nothing a cell printed is changed here, and nothing it printed is hidden.
 """
 
+import json
+
 import nbformat
 
 from llmrl.storage import write_whole
@@ -15,8 +17,12 @@ NOISE = {"ExecuteTime", "colab", "collapsed", "execution", "id", "outputId", "py
 def read(path):
     """The notebook at path; a file that is none is named with what is wrong with it."""
     try:
-        return nbformat.read(path, as_version=4)
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError, AttributeError) as error:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(plain, dict) or plain.get("nbformat") != 4:
+            raise ValueError("it does not say that it is one in format 4")
+        nbformat.validate(plain)
+        return nbformat.from_dict(nbformat.v4.rwbase.rejoin_lines(nbformat.from_dict(plain)))
+    except (ValueError, nbformat.ValidationError) as error:
         reason = str(error).splitlines()[0][:200]
         way_out = f"restore it with `git checkout -- {path.name}` in its folder"
         raise ValueError(f"{path} is not a notebook ({reason}): {way_out}") from error

@@ -12,6 +12,8 @@ from llmrl.course.seconds import Cell, aligned, by_notebook, first_line, limit, 
 
 def pytest_configure(config):
     """Collect where the reports arrive: in the one process, or in the one that directs the workers."""
+    if getattr(config.option, "nbval_cell_timeout", None) == 2000:  # nbval's own default, far too patient
+        config.option.nbval_cell_timeout = 2 * limit()
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Seconds(limit()), "llmrl-seconds")
 
