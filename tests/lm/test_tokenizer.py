@@ -167,6 +167,20 @@ def test_an_empty_training_text_supplies_no_merge():
 # --- encoding and decoding ---
 
 
+def test_a_token_that_holds_a_word_and_its_full_stop(tmp_path):
+    """GPT-2's expression would cut before the full stop: the saved file must say that ours does not."""
+    from tokenizers import Tokenizer
+
+    bpe = BPE.train(" 苹果。 苹果。", 269)
+    bpe.save(tmp_path)
+    peer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    assert bpe.encode(" 苹果。") == peer.encode(" 苹果。").ids == [268]
+
+
+def test_the_training_text_is_encoded_as_the_library_does(bpe, peer):
+    assert bpe.encode(STORY) == peer(STORY)["input_ids"]
+
+
 @settings(max_examples=400, deadline=None)
 @given(any_text)
 def test_every_encoding_equals_the_library_and_comes_back(bpe, peer, text):
@@ -200,6 +214,20 @@ def test_half_a_character_decodes_to_the_replacement_character(bpe):
 def test_each_digit_is_one_token(bpe, number):
     assert [bpe.decode([i]) for i in bpe.encode(str(number))] == list(str(number))
     assert len(bpe.encode(f"x={number};")) == len(bpe.encode("x=")) + len(str(number)) + len(bpe.encode(";"))
+
+
+@pytest.mark.parametrize(
+    "text, parts",
+    [
+        ("a  b \n\tc", ["a", " ", " b", " \n", "\t", "c"]),
+        ("x=12, y", ["x", "=", "1", "2", ",", " y"]),
+        ("go on... 3 \n", ["go", " on", "...", " ", "3", " \n"]),
+        ("中文。ok naïve\x0b!", ["中文。ok", " naïve", "\x0b!"]),
+        ("", []),
+    ],
+)
+def test_pieces_by_hand(text, parts):
+    assert pieces(text) == parts
 
 
 @given(any_text)

@@ -156,7 +156,7 @@ def _whole_numbers(ids, size):
         raise TypeError(f"decode reads a list of ids, got {ids!r}: for one token write decode([3])")
     ids = list(ids)
     for at, i in enumerate(ids):
-        if isinstance(i, bool) or not isinstance(i, Integral):
+        if type(i) is not int and (isinstance(i, bool) or not isinstance(i, Integral)):
             raise TypeError(f"ids are whole numbers from 0 to {size - 1}, not {i!r} at position {at}: see encode(text)")
         if not 0 <= i < size:
             raise ValueError(f"ids go from 0 to {size - 1}, got {i} at position {at}: use the tokenizer that made them")
