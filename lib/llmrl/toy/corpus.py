@@ -72,7 +72,7 @@ def sums(pick):
     """A few sums, some of them written out."""
     lines = []
     for _ in range(pick.randint(2, 4)):
-        low, high = pick.choice(((0, 9), (10, 99), (100, 999)))
+        low, high = pick.choice(((0, 9), (10, 99), (100, 999), (100, 999)))
         a, b = pick.randint(low, high), pick.randint(low, high)
         lines.append(f"{a}+{b}: {addition_steps(a, b)}." if pick.random() < 0.6 else f"{a}+{b}={a + b}.")
     return " ".join(lines)
@@ -101,7 +101,7 @@ def chinese(pick):
     return "".join(pick.choice(CHINESE).format(**words) for _ in range(pick.randint(2, 3)))
 
 
-MIXTURE = {story: 0.40, told_facts: 0.16, sums: 0.24, lists: 0.10, sayings: 0.07, chinese: 0.03}
+MIXTURE = {story: 0.36, told_facts: 0.16, sums: 0.28, lists: 0.10, sayings: 0.07, chinese: 0.03}
 
 
 def documents(n, seed):

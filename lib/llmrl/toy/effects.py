@@ -1,8 +1,8 @@
 """Can the toy world carry the course? The smallest honest version of each effect, with its size and its error.
 
 Every effect runs in under 90 seconds on one core, from the shipped checkpoints, and is measured on held-out questions;
-a row says what was compared, the difference and its standard error over questions, seed by seed. The table is written to
-data/effects.json by `make effects`. Left out: everything a chapter will add to make an effect understood.
+a row says what was compared, the difference and its standard error over questions, seed by seed. `make effects` writes
+the table to data/effects.json. Left out: everything a chapter will add to make an effect understood.
 """
 
 import argparse
@@ -109,13 +109,14 @@ def over_optimised(seed):
         )
         return judge.score([chat.render(talk)[0] for talk in talks]).tolist()
 
-    asked = lambda step: [t[0]["content"] for t in telling.conversations(8, f"{seed} asked {step}")]  # noqa: E731
+    def ask(step):
+        prompts = [talk[0]["content"] for talk in telling.conversations(plan.prompts, f"{seed} asked {step}")]
+        judge_all = lambda said: [proxy([p] * len(g), map(tokens.decode, g)) for p, g in zip(prompts, said)]  # noqa: E731
+        return [chat.prompt_ids([{"role": "user", "content": p}]) for p in prompts], judge_all
+
     model, plan = copy.deepcopy(reference), group.GroupPlan(steps=60, prompts=8, answers=8, max_new=80, lr=5e-4)
     seen = [told(model, seed)]
-    steps = group.train(
-        model, lambda step: [chat.prompt_ids([{"role": "user", "content": p}]) for p in asked(step)],
-        lambda step, said: proxy([p for p in asked(step) for _ in range(plan.answers)], [tokens.decode(a) for a in said]),
-        plan, seed=seed)  # fmt: skip
+    steps = group.train(model, ask, plan, seed=seed)
     for record in steps:
         if record["step"] + 1 in (MIDDLE, plan.steps):
             seen.append(told(model, seed))
@@ -138,12 +139,13 @@ def reasoning(seed):
         return ([float(tasks.verify(i, a)) for i, a in zip(test, said)], [float(wrote_steps(a)) for a in said],
                 [float(len(tokens.encode(a))) for a in said])  # fmt: skip
 
+    def ask(step):
+        items = tasks.items("add", plan.prompts, f"{seed} asked {step}", digits=3)
+        judge = lambda said: [[tasks.verify(i, tokens.decode(a)) for a in g] for i, g in zip(items, said)]  # noqa: E731
+        return [chat.prompt_ids(i.messages()[:1]) for i in items], judge
+
     before, plan = measure(), group.GroupPlan(steps=40, max_new=64, lr=5e-4)
-    asked = lambda step: tasks.items("add", plan.prompts, f"{seed} asked {step}", digits=3)  # noqa: E731
-    for _ in group.train(
-        model, lambda step: [chat.prompt_ids(i.messages()[:1]) for i in asked(step)],
-        lambda step, said: [float(tasks.verify(i, tokens.decode(a)))
-                            for i, a in zip([i for i in asked(step) for _ in range(plan.answers)], said)], plan, seed=seed):  # fmt: skip
+    for _ in group.train(model, ask, plan, seed=seed):
         pass
     for name, a, b in zip(
         ("three-digit sums right", "answers with written steps", "tokens per answer"), before, measure()
@@ -230,8 +232,9 @@ def holds(r):
 def as_text(rows):
     lines = [f"{'effect':18} {'seed':>4} {'sec':>5}  {'before':>7} {'after':>7} {'diff':>7} {'± 2 se':>7}     what"]
     for r in rows:
-        lines.append(f"{r['effect']:18} {r['seed']:>4} {r['seconds']:>5.0f}  {r['before']:>7.3f} {r['after']:>7.3f} {r['difference']:>+7.3f} "
-                     f"{2 * r['error']:>7.3f} {'holds' if holds(r) else 'FAILS'} {r['what']}")  # fmt: skip
+        numbers = f"{r['before']:>7.3f} {r['after']:>7.3f} {r['difference']:>+7.3f} {2 * r['error']:>7.3f}"
+        verdict = "holds" if holds(r) else "FAILS"
+        lines.append(f"{r['effect']:18} {r['seed']:>4} {r['seconds']:>5.0f}  {numbers} {verdict} {r['what']}")
     return "\n".join(lines)
 
 

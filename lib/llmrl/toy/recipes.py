@@ -26,7 +26,7 @@ from llmrl.toy import files, tasks, telling
 from llmrl.toy.make import SEED
 from llmrl.tuning import sft
 
-STATE_EVERY, THREADS = 200, 2
+STATE_EVERY = 200
 WRITES_STEPS = 0.2  # how often the reasoning base writes its steps
 
 
@@ -67,7 +67,7 @@ def adding(tokenizer):
 
 
 RECIPES = {
-    "base": Recipe(None, Plan(steps=2400, lr=4e-3, warmup=50, final=0.05), reading),
+    "base": Recipe(None, Plan(steps=3600, lr=4e-3, warmup=50, final=0.02), reading),
     "sft": Recipe("base", Plan(steps=1500, lr=2e-3, final=0.02), answering),
     "reasoning_base": Recipe("base", Plan(steps=900, lr=2e-3, final=0.02), adding),
 }
@@ -128,8 +128,9 @@ def main():
     parser.add_argument(
         "--smoke", action="store_true", help="a few steps of each, into build/smoke unless --into says otherwise"
     )
+    parser.add_argument("--threads", type=int, default=2, help="cores to use; one is better when others are at work")
     asked = parser.parse_args()
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(asked.threads)
     torch.set_flush_denormal(True)
     into = asked.into or (Path("build/smoke") if asked.smoke else files.data_dir() / "checkpoints")
     for name in asked.names:
