@@ -10,6 +10,12 @@ Shapes: B sequences, T positions, V vocabulary.
 import torch
 
 
+def log_softmax(logits):
+    r"""$z_i-\log\sum_j e^{z_j}$, with the largest score subtracted first, so that no power overflows.  (.., V) -> (.., V)"""
+    logits = logits - logits.amax(-1, keepdim=True)
+    return logits - logits.exp().sum(-1, keepdim=True).log()
+
+
 def token_logp(logits, ids):
     r"""$\log\pi(y_t\mid y_{<t})$ of every token but the first.  logits (B, T, V), ids (B, T) -> (B, T-1)"""
     if ids.dim() != 2 or logits.shape[:-1] != ids.shape:
