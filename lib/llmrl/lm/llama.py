@@ -1,7 +1,6 @@
 """TinyLM under Llama's own names: the hub's folder format, so that other people's tools can read our models.
 
-A folder holds config.json and model.safetensors. Llama stores q, k and v, and gate and up, as separate matrices; we
-stack them, so reading concatenates rows and writing cuts them. Left out: sharded files, biases, untied heads and
+A folder holds config.json and model.safetensors; only names differ. Left out: sharded files, biases, untied heads and
 rescaled rotations, which are refused by name.
 """
 
@@ -21,6 +20,17 @@ SIZES = {  # ours -> Llama's
     "ffn": "intermediate_size",
     "context": "max_position_embeddings",
     "eps": "rms_norm_eps",
+}
+MODULES = {  # of one layer, ours -> Llama's
+    "attention_norm": "input_layernorm",
+    "attention.q": "self_attn.q_proj",
+    "attention.k": "self_attn.k_proj",
+    "attention.v": "self_attn.v_proj",
+    "attention.out": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn.gate": "mlp.gate_proj",
+    "ffn.up": "mlp.up_proj",
+    "ffn.down": "mlp.down_proj",
 }
 REQUIRED = {  # what TinyLM is, and what Llama takes where its settings are silent
     "model_type": ("llama", None),
@@ -70,49 +80,39 @@ def read_settings(settings, source):
     return {**config, "rope_base": rope["rope_theta"]}
 
 
-def names(config):
-    """Our name -> Llama's names of the matrices stacked in it, with the rows of each."""
-    width, kv, ffn = config["width"], config["kv_heads"] * config["width"] // config["heads"], config["ffn"]
-    yield "embed.weight", {"model.embed_tokens.weight": config["vocab"]}
-    for i in range(config["layers"]):
-        ours, theirs = f"layers.{i}", f"model.layers.{i}"
-        attention, mlp = f"{theirs}.self_attn", f"{theirs}.mlp"
-        yield f"{ours}.attention_norm.weight", {f"{theirs}.input_layernorm.weight": width}
-        yield f"{ours}.attention.qkv.weight", {f"{attention}.{x}_proj.weight": n for x, n in zip("qkv", (width, kv, kv))}
-        yield f"{ours}.attention.out.weight", {f"{attention}.o_proj.weight": width}
-        yield f"{ours}.ffn_norm.weight", {f"{theirs}.post_attention_layernorm.weight": width}
-        yield f"{ours}.ffn.gate_up.weight", {f"{mlp}.{x}_proj.weight": ffn for x in ("gate", "up")}
-        yield f"{ours}.ffn.down.weight", {f"{mlp}.down_proj.weight": width}
-    yield "norm.weight", {"model.norm.weight": width}
+def names(layers):
+    """Our names and Llama's, tensor by tensor."""
+    yield "embed.weight", "model.embed_tokens.weight"
+    yield "norm.weight", "model.norm.weight"
+    for i in range(layers):
+        for ours, theirs in MODULES.items():
+            yield f"layers.{i}.{ours}.weight", f"model.layers.{i}.{theirs}.weight"
 
 
-def write_weights(config, state):
-    """Our state dict -> Llama's."""
-    weights = {}
-    for ours, theirs in names(config):
-        parts = state[ours].split(list(theirs.values()))
-        weights.update((name, part.clone()) for name, part in zip(theirs, parts))
-    return weights
-
-
-def read_weights(config, weights, source):
-    """Llama's state dict -> ours."""
+def read_weights(layers, weights, shapes, source):
+    """Llama's state dict -> ours, which has these shapes."""
     weights = {name: weight for name, weight in weights.items() if name != "lm_head.weight"}
-    expected = {name: rows for _, theirs in names(config) for name, rows in theirs.items()}
-    wrong = sorted(expected.keys() ^ weights.keys()) or [n for n, rows in expected.items() if weights[n].shape[0] != rows]
+    expected = {theirs: shapes[ours] for ours, theirs in names(layers)}
+    strange = expected.keys() ^ weights.keys()
+    wrong = sorted(strange) or [name for name, shape in expected.items() if weights[name].shape != shape]
     if wrong:
         raise ValueError(
-            f"{source}: {len(wrong)} tensors are missing, unknown or of another size than the settings say, {wrong[0]} among "
-            f"them: config.json and the weights must come from one save, write both again"
+            f"{source}: {len(wrong)} tensors are missing, unknown or of another shape than the settings say, {wrong[0]} "
+            f"among them: config.json and the weights must come from one save, write both again"
         )
-    return {ours: torch.cat([weights[name] for name in theirs]) for ours, theirs in names(config)}
+    return {ours: weights[theirs] for ours, theirs in names(layers)}
+
+
+def write_weights(layers, state):
+    """Our state dict -> Llama's."""
+    return {theirs: state[ours] for ours, theirs in names(layers)}
 
 
 def build(config, state):
     """A LlamaForCausalLM with these weights."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    weights = write_weights(config, state)
+    weights = write_weights(config["layers"], state)
     embed = weights["model.embed_tokens.weight"]
     with torch.random.fork_rng(devices=[]):  # its constructor draws weights that are replaced at once
         hf = LlamaForCausalLM(LlamaConfig(**write_settings(config, embed.dtype))).to(embed)
@@ -124,7 +124,7 @@ def save(folder, config, state):
     """Write config.json and model.safetensors, each whole or not at all."""
     from safetensors.torch import save as to_bytes
 
-    weights = {name: weight.cpu().contiguous() for name, weight in write_weights(config, state).items()}
+    weights = {name: weight.cpu().contiguous() for name, weight in write_weights(config["layers"], state).items()}
     settings = write_settings(config, state["embed.weight"].dtype)
     write_whole(Path(folder) / "model.safetensors", to_bytes(weights, metadata={"format": "pt"}))
     write_whole(Path(folder) / "config.json", json.dumps(settings, indent=2) + "\n")

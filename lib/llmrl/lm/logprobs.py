@@ -11,7 +11,7 @@ import torch
 
 
 def log_softmax(logits):
-    r"""$z_i-\log\sum_j e^{z_j}$, with the largest score subtracted first, so that no power overflows.  (.., V) -> (.., V)"""
+    r"""$z_i-\log\sum_j e^{z_j}$, the largest score subtracted first so that no power overflows.  (.., V) -> (.., V)"""
     logits = logits - logits.amax(-1, keepdim=True)
     return logits - logits.exp().sum(-1, keepdim=True).log()
 
@@ -23,9 +23,8 @@ def token_logp(logits, ids):
             f"logits must be (B, T, V) for ids of shape (B, T), got logits {tuple(logits.shape)} and ids {tuple(ids.shape)}: "
             f"call the model on exactly these ids, one row per sequence"
         )
-    logits = logits[:, :-1]
-    chosen = logits.gather(-1, ids[:, 1:, None]).squeeze(-1)  # (B, T-1)
-    return chosen - logits.logsumexp(-1)
+    following = ids.roll(-1, dims=1)[..., None]  # (B, T, 1); the last has nothing to follow and is cut off
+    return logits.log_softmax(-1).gather(-1, following).squeeze(-1)[:, :-1]  # (B, T-1)
 
 
 def masked_mean(x, mask, dim=None):

@@ -89,17 +89,20 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
-def rotation(config):
-    r"""$\cos$ and $\sin$ of $p\,\beta^{-2i/E}$ for every position p and pair i.  two of (context, E/2)"""
-    pairs = torch.arange(0, config.head_width, 2, dtype=torch.float32)
-    angle = torch.outer(torch.arange(config.context).float(), 1 / config.rope_base ** (pairs / config.head_width))
-    return angle.cos(), angle.sin()
+def turns(positions, config):
+    r"""$e^{ip\theta_j}$ with $\theta_j=\beta^{-2j/E}$: how far position p turns pair j.  (.., T) -> complex (.., T, E/2)"""
+    pairs = torch.arange(0, config.head_width, 2, device=positions.device)
+    angle = positions[..., None] / config.rope_base ** (pairs / config.head_width)
+    return torch.polar(torch.ones_like(angle), angle)
 
 
-def rotate(x, cos, sin):
-    """Turn each pair (x_i, x_{i+E/2}) of a head by the angle of its position.  x (B, H, T, E), cos and sin (.., T, E/2)"""
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+def rotate(x, turn):
+    """Turn each pair (x_j, x_{j+E/2}) of a head, read as a complex number.  (B, H, T, E) -> (B, H, T, E)
+
+    The two of a pair come out as neighbours. Queries and keys are reordered alike, so their products stay the same.
+    """
+    real, imaginary = x.chunk(2, dim=-1)
+    return torch.view_as_real(torch.complex(real, imaginary) * turn).flatten(-2)
 
 
 class Attention(nn.Module):
@@ -107,18 +110,17 @@ class Attention(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        self.heads, self.kv_heads, self.head_width = config.heads, config.kv_heads, config.head_width
-        self.qkv = Linear(config.width, (config.heads + 2 * config.kv_heads) * config.head_width)
-        self.out = Linear(config.width, config.width)
+        self.head_width, kv_width = config.head_width, config.kv_heads * config.head_width
+        self.q, self.out = Linear(config.width, config.width), Linear(config.width, config.width)
+        self.k, self.v = Linear(config.width, kv_width), Linear(config.width, kv_width)
 
-    def forward(self, x, cos, sin, visible=None, past=None):
-        heads = self.qkv(x).unflatten(-1, (-1, self.head_width)).transpose(1, 2)  # (B, H+2K, T, E)
-        qk, v = heads.split([self.heads + self.kv_heads, self.kv_heads], dim=1)
-        q, k = rotate(qk, cos, sin).split([self.heads, self.kv_heads], dim=1)
+    def forward(self, x, turn, visible=None, past=None):
+        q, k, v = (w(x).unflatten(-1, (-1, self.head_width)).transpose(1, 2) for w in (self.q, self.k, self.v))
+        q, k = rotate(q, turn), rotate(k, turn)  # (B, H, T, E) and (B, K, T, E)
         if past is not None:
-            k, v = past.append(k, v)  # (B, K, all positions so far, E)
-        k, v = (t.repeat_interleave(self.heads // self.kv_heads, dim=1) for t in (k, v))
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=visible, is_causal=visible is None and q.shape[2] > 1)
+            k, v = past.append(k, v)  # (B, K, past + T, E)
+        causal = visible is None and q.shape[2] > 1
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=visible, is_causal=causal, enable_gqa=True)
         return self.out(y.transpose(1, 2).flatten(2))  # (B, T, D)
 
 
@@ -127,12 +129,11 @@ class FFN(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        self.gate_up = Linear(config.width, 2 * config.ffn)
+        self.gate, self.up = Linear(config.width, config.ffn), Linear(config.width, config.ffn)
         self.down = Linear(config.ffn, config.width)
 
     def forward(self, x):
-        gate, up = self.gate_up(x).chunk(2, dim=-1)
-        return self.down(F.silu(gate) * up)
+        return self.down(F.silu(self.gate(x)) * self.up(x))
 
 
 class Layer(nn.Module):
@@ -143,8 +144,8 @@ class Layer(nn.Module):
         self.attention_norm, self.attention = RMSNorm(config.width, config.eps), Attention(config)
         self.ffn_norm, self.ffn = RMSNorm(config.width, config.eps), FFN(config)
 
-    def forward(self, x, cos, sin, visible=None, past=None):
-        x = x + self.attention(self.attention_norm(x), cos, sin, visible, past)
+    def forward(self, x, turn, visible=None, past=None):
+        x = x + self.attention(self.attention_norm(x), turn, visible, past)
         return x + self.ffn(self.ffn_norm(x))
 
 
@@ -157,8 +158,6 @@ class TinyLM(nn.Module):
         self.embed = Embedding(config.vocab, config.width)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.width, config.eps)
-        for name, table in zip(("cos", "sin"), rotation(config)):
-            self.register_buffer(name, table, persistent=False)
         self.initialise(generator or seeds.rng(seeds.base_seed(), "lm", "initial weights"))
 
     @torch.no_grad()
@@ -174,8 +173,9 @@ class TinyLM(nn.Module):
 
     def hidden(self, ids, mask=None, cache=None):
         """What the last layer leaves, normed.  ids (B, T) -> (B, T, D)"""
-        *_, last = self.walk(ids, mask, cache)
-        return self.norm(last)
+        for x in self.walk(ids, mask, cache):  # noqa: B007
+            pass
+        return self.norm(x)
 
     def residuals(self, ids, mask=None):
         """The stream before the first layer and after each: norm and unembed one for the logit lens.  (layers+1, B, T, D)"""
@@ -193,20 +193,12 @@ class TinyLM(nn.Module):
         """
         seen = cache[0].length if cache else 0
         self.check(ids, mask, seen)
-        cos, sin = self.angles(ids, mask, seen)
-        visible = look_back(ids, mask, seen)
+        turn, visible = turns(count(ids, mask, seen), self.config), look_back(ids, mask, seen)
         x = self.embed(ids)  # (B, T, D)
         yield x
         for i, layer in enumerate(self.layers):
-            x = layer(x, cos, sin, visible, cache[i] if cache else None)
+            x = layer(x, turn, visible, cache[i] if cache else None)
             yield x
-
-    def angles(self, ids, mask, seen):
-        """cos and sin of the positions of ids; with padding to the left, a row counts from its first token."""
-        if mask is None:
-            return self.cos[seen : seen + ids.shape[1]], self.sin[seen : seen + ids.shape[1]]  # (T, E/2)
-        positions = (mask.cumsum(1) - 1).clamp(min=0)[:, seen:, None]
-        return self.cos[positions.squeeze(-1)][:, None], self.sin[positions.squeeze(-1)][:, None]  # (B, 1, T, E/2)
 
     def check(self, ids, mask, seen):
         """Say what is wrong with ids or mask before an index error far inside does."""
@@ -245,10 +237,10 @@ class TinyLM(nn.Module):
     @classmethod
     def from_llama(cls, settings, weights, source):
         """A model from what the hub stores: the settings of config.json and the weights under Llama's names."""
-        config = Config(**llama.read_settings(settings, source))
-        weights = llama.read_weights(asdict(config), weights, source)
-        model = cls(config).to(weights["embed.weight"])
-        model.load_state_dict(weights)
+        model = cls(Config(**llama.read_settings(settings, source)))
+        shapes = {name: weight.shape for name, weight in model.named_parameters()}
+        weights = llama.read_weights(model.config.layers, weights, shapes, source)
+        model.to(weights["embed.weight"]).load_state_dict(weights)
         return model
 
     def save(self, folder):
@@ -259,6 +251,13 @@ class TinyLM(nn.Module):
     def load(cls, folder):
         """Read what `save` wrote, or any small Llama from the hub; in evaluation mode."""
         return cls.from_llama(*llama.load(folder), source=str(folder)).eval()
+
+
+def count(ids, mask, seen):
+    """The positions of ids: a row counts from its first token, wherever padding puts it.  (T,) or (B, 1, T)"""
+    if mask is None:
+        return torch.arange(seen, seen + ids.shape[1], device=ids.device)
+    return (mask.cumsum(1) - 1).clamp(min=0)[:, None, seen:]
 
 
 def look_back(ids, mask, seen):
