@@ -3,7 +3,7 @@ r"""One training loop for next-token prediction, whoever calls it.
 Pre-training and supervised tuning differ in their batches, not in their loop: a batch is token ids and a mask that says
 which tokens are to be learned. Batch number `step` is a function of its number alone, so a run that was interrupted
 goes on where it stopped and ends as if nothing had happened. The loop yields one record per step; it neither prints
-nor saves.
+nor saves. A gradient that is not finite stops it before it reaches the weights.
 Left out: gradient accumulation, mixed precision.
 
 Shapes: B sequences, T positions.
@@ -28,6 +28,14 @@ class Plan:
     weight_decay: float = 0.1
     clip: float = 1.0  # longest gradient
 
+    def __post_init__(self):
+        for name, lowest in (("steps", 1), ("warmup", 0)):
+            number = getattr(self, name)
+            if not isinstance(number, int) or isinstance(number, bool) or number < lowest:
+                raise ValueError(f"{name} must be a whole number of at least {lowest}, got {number!r}")
+        if not (self.lr > 0 and self.clip > 0 and self.weight_decay >= 0 and 0 <= self.final <= 1):
+            raise ValueError(f"lr and clip must be above 0, weight_decay at least 0, final in [0, 1], got {self}")
+
 
 def learning_rate(step, plan):
     r"""Linear warm-up, then half a cosine from lr down to final times lr.  step counts from 0"""
@@ -51,6 +59,11 @@ def set_rate(optimizer, lr):
         group["lr"] = lr
 
 
+def steps_taken(optimizer):
+    """How many steps an optimizer has made."""
+    return max((int(state["step"]) for state in optimizer.state.values()), default=0)
+
+
 def next_token_loss(model, ids, mask):
     r"""$-\frac{1}{|M|}\sum_{t\in M}\log\pi(y_t\mid y_{<t})$ over the tokens marked by the mask.  ids, mask (B, T)"""
     return -masked_mean(token_logp(model(ids), ids), mask[:, 1:])
@@ -61,6 +74,11 @@ def update(model, optimizer, loss, clip=1.0):
     optimizer.zero_grad()
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+    if not norm.isfinite():
+        raise FloatingPointError(
+            f"after {steps_taken(optimizer)} steps the loss is {loss.item()} and its gradient {norm.item()} long: the "
+            f"weights were left as they are, look at the batch for nan, or lower the learning rate"
+        )
     optimizer.step()
     return norm.item()
 
@@ -95,13 +113,23 @@ def text_batches(ids, batch, length, generator_for):
 
 
 def pad(rows, value=0):
-    """Lists of different lengths as one tensor of the value's type, filled up on the right.  -> (B, T)"""
-    longest = max(map(len, rows))
-    return torch.tensor([list(row) + [value] * (longest - len(row)) for row in rows])
+    """Lists of different lengths as one tensor, filled up with the value on the right.  -> (B, T)"""
+    longest = max(map(len, rows), default=0)
+    if not longest:
+        raise ValueError(f"{len(rows)} rows, all of them empty, are nothing to pad: give one token or more")
+    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
 
 
 def sample_batches(samples, batch, generator_for):
     """Samples (ids, learn-mask) in random batches: batch(step) -> ids and mask (B, T), padded on the right."""
+    for i, (ids, mask) in enumerate(samples):
+        if len(ids) != len(mask) or not any(mask[1:]):
+            raise ValueError(
+                f"sample {i} must have a mask as long as its ids that marks a token with another before it, got "
+                f"{len(ids)} ids and a mask of {len(mask)} that marks {sum(mask)}: leave it out"
+            )
+    if not samples:
+        raise ValueError("there are no samples to draw from: give one pair (ids, mask) or more")
 
     def at(step):
         chosen = torch.randint(len(samples), (batch,), generator=generator_for(step)).tolist()

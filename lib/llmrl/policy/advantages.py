@@ -13,11 +13,16 @@ def group_advantage(rewards, scale=True, eps=1e-4):
 
     s is the sample deviation, with G-1 below.
     """
-    rewards = torch.as_tensor(rewards, dtype=torch.float32)
+    rewards = torch.as_tensor(rewards, dtype=torch.float64)  # equal rewards leave no rounding error to divide by eps
     if rewards.dim() != 2 or rewards.shape[1] < 2:
         raise ValueError(
             f"rewards must be (prompts, answers) with 2 or more answers, got {tuple(rewards.shape)}: "
             f"a single answer has nothing to be compared with"
         )
+    if not rewards.isfinite().all():
+        raise ValueError(
+            f"rewards must be finite, got {rewards[~rewards.isfinite()][0].item()}: one such answer spoils its whole "
+            f"group, give it a number"
+        )
     centred = rewards - rewards.mean(1, keepdim=True)
-    return centred / (rewards.std(1, keepdim=True) + eps) if scale else centred
+    return (centred / (rewards.std(1, keepdim=True) + eps) if scale else centred).float()

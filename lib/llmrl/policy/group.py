@@ -41,7 +41,7 @@ def collect(model, prompts, plan, generator):
     repeated = [prompt for prompt in prompts for _ in range(plan.answers)]
     done = generate(model, repeated, plan.max_new, Sampling(temperature=plan.temperature), generator=generator)
     spoken = [(ids[said].tolist(), logp[said].tolist()) for ids, said, logp in zip(done.ids, done.mask, done.logp)]
-    ids = pad([prompt + said for prompt, (said, _) in zip(repeated, spoken)])
+    ids = pad([[*prompt, *said] for prompt, (said, _) in zip(repeated, spoken)])
     mask = pad([[False] * len(prompt) + [True] * len(said) for prompt, (said, _) in zip(repeated, spoken)], False)
     logp = pad([[0.0] * (len(prompt) - 1) + logp for prompt, (_, logp) in zip(repeated, spoken)], 0.0)
     answers = done.lists()
@@ -72,6 +72,11 @@ def train(model, ask, plan, reference=None, seed=0):
         prompts, judge = ask(step)
         ids, mask, logp, said = collect(model, prompts, plan, seeds.rng(seed, "answers", step))
         rewards = torch.as_tensor(judge(said), dtype=torch.float32)  # (P, G)
+        if rewards.shape != (len(prompts), plan.answers):
+            raise ValueError(
+                f"judge must return rewards (prompts, answers), here ({len(prompts)}, {plan.answers}), got "
+                f"{tuple(rewards.shape)}: [[reward(a) for a in group] for group in answers]"
+            )
         adv = group_advantage(rewards).flatten()  # (B,)
         for _ in range(plan.epochs):
             update(model, optimizer, loss(model, reference, (ids, mask, logp), adv, plan))

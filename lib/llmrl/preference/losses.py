@@ -30,6 +30,12 @@ def implicit_reward(logp, ref_logp, beta):
 
 def dpo(chosen_logp, rejected_logp, ref_chosen_logp, ref_rejected_logp, beta):
     r"""$-\log\sigma(\hat r_w-\hat r_l)$ (Rafailov et al. 2023, arXiv:2305.18290).  four of (B,) -> (B,)"""
+    shapes = [tuple(x.shape) for x in (chosen_logp, rejected_logp, ref_chosen_logp, ref_rejected_logp)]
+    if len(set(shapes)) > 1 or len(shapes[0]) > 1:
+        raise ValueError(
+            f"all four must be (B,), log-probabilities of whole answers, got {shapes}: sum an answer's tokens; "
+            f"a (B, 1) beside a (B,) would compare every answer with every other"
+        )
     chosen = implicit_reward(chosen_logp, ref_chosen_logp, beta)
     rejected = implicit_reward(rejected_logp, ref_rejected_logp, beta)
     return preference_loss(chosen - rejected)

@@ -30,19 +30,24 @@ def answer_logp(model, samples):
     return torch.where(mask[:, 1:], token_logp(model(ids), ids), 0.0).sum(1)
 
 
+@torch.no_grad()
 def reference_logp(model, pairs, batch=64):
     """Log-probabilities of both sides of every pair under the frozen reference.  -> (pairs, 2)"""
-    with torch.no_grad():
-        parts = [
-            torch.stack([answer_logp(model, [pair[side] for pair in pairs[i : i + batch]]) for side in (0, 1)], dim=1)
-            for i in range(0, len(pairs), batch)
-        ]
-    return torch.cat(parts)
+    parts = [
+        torch.stack([answer_logp(model, side) for side in zip(*pairs[i : i + batch])], dim=1)
+        for i in range(0, len(pairs), batch)
+    ]
+    return torch.cat(parts) if parts else torch.empty(0, 2)
 
 
 def train(model, pairs, ref_logp, plan=Plan(steps=64, lr=3e-4, warmup=5), beta=0.1, batch=16, seed=0):
     """Tune a model in place on rendered pairs; yields loss, accuracy and margin of each batch before its step."""
-    optimizer = adamw(model, plan.lr)
+    if not pairs or ref_logp.shape != (len(pairs), 2):
+        raise ValueError(
+            f"{len(pairs)} pairs need a reference's log-probabilities of shape ({len(pairs)}, 2), got "
+            f"{tuple(ref_logp.shape)}: reference_logp(model, pairs) computes them, for one pair or more"
+        )
+    optimizer = adamw(model, plan.lr, plan.weight_decay)
     for step in range(plan.steps):
         set_rate(optimizer, learning_rate(step, plan))
         drawn = torch.randint(len(pairs), (batch,), generator=seeds.rng(seed, "dpo", step))

@@ -14,6 +14,8 @@ def best_of_n(answers, scores):
             f"one score per answer and at least one answer, got {len(answers)} answers and {len(scores)} scores: "
             f"score every answer"
         )
+    if any(score != score for score in scores):
+        raise ValueError("a score is nan, neither better nor worse than another: score that answer anew or drop it")
     return answers[max(range(len(answers)), key=lambda i: scores[i])]
 
 

@@ -24,5 +24,10 @@ def k3(logp, ref_logp):
 
 def exact(logits, ref_logits):
     r"""$\sum_v\pi(v)\log\frac{\pi(v)}{\pi_{ref}(v)}$ over the whole vocabulary.  (.., V) -> (..)"""
+    if logits.shape != ref_logits.shape:
+        raise ValueError(
+            f"two distributions over one vocabulary at the same positions are compared, got logits of "
+            f"{tuple(logits.shape)} and {tuple(ref_logits.shape)}: call both models on the same ids"
+        )
     logp, ref_logp = logits.log_softmax(-1), ref_logits.log_softmax(-1)
     return (logp.exp() * (logp - ref_logp)).sum(-1)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from llmrl import seeds
+from llmrl.lm.model import Linear
 from llmrl.lm.training import Plan, adamw, learning_rate, pad, set_rate, update
 from llmrl.preference.losses import preference_loss
 
@@ -23,29 +24,31 @@ def bradley_terry(margin):
 
 
 class RewardModel(nn.Module):
-    """A copy of a language model with a scalar head, zero at first.  ids, mask (B, T) -> (B,)"""
+    """A copy of a language model with a scalar head, zero at first.  ids, mask (B, T) -> (B,)
+
+    The head has no bias: in a difference of scores it would cancel, and no pair could teach it.
+    """
 
     def __init__(self, lm):
         super().__init__()
         self.lm = copy.deepcopy(lm)
-        self.head = nn.Linear(lm.config.width, 1)
+        self.head = Linear(lm.config.width, 1)
         nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
 
     def forward(self, ids, mask):
         """The score of each sequence, read at its last True position of mask (right padding)."""
-        if ids.shape != mask.shape or not mask.any(1).all():
+        if ids.dim() != 2 or ids.shape != mask.shape or not mask.any(1).all():
             raise ValueError(
-                f"mask must have the shape of ids and a real token in every row, got {tuple(mask.shape)} for ids "
-                f"{tuple(ids.shape)}: drop empty sequences"
+                f"ids and mask must be (B, T) with a real token in every row, got ids {tuple(ids.shape)} and mask "
+                f"{tuple(mask.shape)}: drop empty sequences"
             )
         last = mask.shape[1] - 1 - mask.int().flip(1).argmax(1)  # (B,)
         return self.head(self.lm.hidden(ids)).squeeze(-1).gather(1, last[:, None]).squeeze(1)
 
+    @torch.no_grad()
     def score(self, rows):
         """Scores of lists of ids, without gradients."""
-        with torch.no_grad():
-            return self(*padded(rows))
+        return self(*padded(rows))
 
 
 def padded(rows):
@@ -56,6 +59,8 @@ def padded(rows):
 
 def train(model, pairs, plan=Plan(steps=60, lr=1e-3, warmup=5), batch=16, seed=0):
     """Fit a reward model to (chosen ids, rejected ids); yields loss and accuracy of each batch before its step."""
+    if not pairs:
+        raise ValueError("there are no pairs to learn from: give one pair of (chosen ids, rejected ids) or more")
     optimizer = adamw(model, plan.lr, plan.weight_decay)
     for step in range(plan.steps):
         set_rate(optimizer, learning_rate(step, plan))

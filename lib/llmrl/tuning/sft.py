@@ -23,6 +23,8 @@ def tune(model, conversations, plan=Plan(steps=200, lr=1e-3), batch=32, seed=0, 
 
 def answers(model, prompts, max_new=64, sampling=Sampling(), generator=None, tokenizer=None):
     """One response per user prompt, as text."""
+    if isinstance(prompts, str):
+        raise TypeError(f"prompts must be a list of texts, got the text {prompts[:60]!r}: write [prompt] to ask one")
     from llmrl.toy import checkpoints
 
     tokenizer = tokenizer or checkpoints.tokenizer()
