@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from llmrl import seeds
-from llmrl.lesson import style
+from llmrl.lesson import colab, style
 from llmrl.toy import files
 
 QUIET = {  # what the reader has not decided is decided for quiet; a variable that is already set stays as it is
@@ -42,11 +42,13 @@ class Lesson:
 
 def begin(name):
     """Set the stage for a lesson: begin("03_dpo/01_from_rlhf_to_dpo") -> Lesson with seed and device."""
-    import torch
-
     heading = _heading(name)
     for variable, value in QUIET.items():
         os.environ.setdefault(variable, value)
+    if colab.here():
+        colab.complete()
+    import torch
+
     lesson = Lesson(name, seeds.base_seed(), device())
     torch.set_num_threads(seeds.threads())
     _seed_strays(seeds.derive(lesson.seed, "lesson", name))
