@@ -7,7 +7,8 @@ export PYTHON LLMRL_THREADS OMP_NUM_THREADS MKL_NUM_THREADS
 
 PY := .venv/bin/python
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
-QUIET := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+QUIET := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+    --LabApp.extension_manager=readonly
 NBVAL := --nbval --nbval-current-env -p llmrl.course.timing
 
 .DEFAULT_GOAL := help

@@ -85,8 +85,8 @@ def test_slow_and_wrong_notebooks_fail_a_run_and_the_table_names_every_notebook(
     stored.write(pages.notebook(other, pages.code("1 / 0")), tmp_path / "wrong.ipynb")
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "llmrl.course.timing"]
     done = subprocess.run(
-        [*command, *options], cwd=tmp_path, env=os.environ | {"LLMRL_TIME_FACTOR": str(1.2 / 90)}, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=180,
+        [*command, *options], cwd=tmp_path, env=os.environ | {"LLMRL_TIME_FACTOR": str(1.2 / 90)},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180,
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     assert "slow.ipynb has taken 2 s up to this cell; a notebook may take 1 s" in done.stdout
