@@ -52,7 +52,7 @@ def test_an_answer_that_breaks_is_told_where(exercise):
 
 
 @each
-@pytest.mark.parametrize("answer", ["words", 3, object(), [], {}, float("nan")], ids=str)
+@pytest.mark.parametrize("answer", ["words", 3, object(), [], {}, float("nan")], ids=lambda x: type(x).__name__)
 def test_an_answer_of_another_kind_is_wrong_and_blocks_nothing(exercise, answer):
     assert judge(exercise, lambda *args: answer).kind == "wrong"
 
