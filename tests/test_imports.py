@@ -10,6 +10,7 @@ import pytest
 from llmrl.course import imports, places
 
 SOURCE = imports.modules(places.PACKAGE)
+GRAPH = imports.graph(SOURCE)
 
 
 def injected(module, line):
@@ -17,6 +18,12 @@ def injected(module, line):
     trees = dict(SOURCE)
     trees[module] = ast.parse(ast.unparse(trees.get(module, ast.parse(""))) + "\n" + line)
     return trees
+
+
+def new_steps_back(trees):
+    """The steps back that an injected line brings."""
+    before = set(imports.steps_back(GRAPH, SOURCE))
+    return [problem for problem in imports.steps_back(imports.graph(trees), trees) if problem not in before]
 
 
 def test_every_module_has_a_rank():
@@ -27,15 +34,15 @@ def test_every_module_has_a_rank():
 
 
 def test_no_module_imports_upwards():
-    assert list(imports.steps_back(imports.graph(SOURCE), SOURCE)) == []
+    assert list(imports.steps_back(GRAPH, SOURCE)) == []
 
 
 def test_slow_packages_are_imported_where_they_are_used():
-    assert list(imports.heavy_at_top(imports.graph(SOURCE))) == []
+    assert list(imports.heavy_at_top(GRAPH)) == []
 
 
 def test_no_circle_of_imports():
-    assert list(imports.cycles(imports.graph(SOURCE), SOURCE)) == []
+    assert list(imports.cycles(GRAPH, SOURCE)) == []
 
 
 @pytest.mark.parametrize(
@@ -53,15 +60,13 @@ def test_no_circle_of_imports():
     ],
 )
 def test_a_step_back_is_refused(module, line):
-    trees = injected(module, line)
-    before = list(imports.steps_back(imports.graph(SOURCE), SOURCE))
-    problems = [p for p in imports.steps_back(imports.graph(trees), trees) if p not in before]
-    assert len(problems) >= 1 and problems[0].startswith(f"{module} (rank ")
+    problems = new_steps_back(injected(module, line))
+    assert problems and problems[0].startswith(f"{module} (rank ")
 
 
 def test_a_step_forward_is_allowed():
     trees = injected("preference", "from llmrl.lm import logprobs\nfrom llmrl.tuning import chat\nimport llmrl.seeds")
-    assert list(imports.steps_back(imports.graph(trees), trees)) == []
+    assert new_steps_back(trees) == []
 
 
 @pytest.mark.parametrize("line", ["import trl", "from transformers import Trainer", "if True:\n    import peft.tuners"])

@@ -9,6 +9,7 @@ import pytest
 
 from llmrl import __main__ as commands
 from llmrl.course import places
+from llmrl.lesson.first_cell import repository
 
 ROOT = places.root()
 TARGETS = "setup lab test run check data checkpoints bench effects clean help".split()
@@ -96,7 +97,7 @@ def test_ci_runs_the_command_of_the_readme():
 
 
 def test_the_repository_has_one_address():
-    address = places.repository()
+    address = repository()
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"git clone {address} " in readme
     assert address.replace("https://github.com", "https://colab.research.google.com/github") + "/blob/main/" in readme

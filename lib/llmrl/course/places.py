@@ -4,7 +4,6 @@ Everything about notebooks needs the folder, and says so when it is not there.
 Left out: finding the folder of another copy. The library that runs belongs to one folder, or to none.
 """
 
-from importlib import metadata
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -12,15 +11,6 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 class NeedsFolder(RuntimeError):
     """The command works on the course's own folder, and this copy was installed without it."""
-
-
-def repository():
-    """The address the course is cloned from, as its package metadata states it."""
-    for url in metadata.metadata("llmrl").get_all("Project-URL") or []:
-        name, _, address = url.partition(", ")
-        if name == "Repository":
-            return address
-    return "the course's repository"
 
 
 def folder():
@@ -33,6 +23,8 @@ def root():
     """The course's folder; an installed copy is told what it lacks and how to get it."""
     found = folder()
     if found is None:
+        from llmrl.lesson.first_cell import repository
+
         raise NeedsFolder(
             f"this needs the course's folder with its notebooks, and the llmrl that runs here was installed without it "
             f"({PACKAGE}). Clone {repository()}, go into the folder and try again there"
