@@ -3,8 +3,12 @@
 import threading
 import types
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from llmrl.lesson import exercise as registry
 from llmrl.lesson import exercise_card, grade, grading
@@ -272,3 +276,15 @@ def test_the_card_escapes_and_folds(toy, monkeypatch):
 )
 def test_the_first_difference_in_words(got, want, problem):
     assert difference(got, want) == problem
+
+
+@given(arrays(np.float32, array_shapes(max_dims=3, max_side=4), elements=st.floats(-9, 9, width=16)), st.data())
+def test_one_changed_entry_is_named_with_its_place(values, data):
+    want = torch.from_numpy(values)
+    got = want.clone()
+    assert difference(got, want) is None
+    place = tuple(data.draw(st.integers(0, size - 1)) for size in want.shape)
+    got[place] += 1
+    assert difference(got, want).startswith(f"entry {list(place)} should be ")
+    assert difference(got[None], want).startswith("the shape should be ")
+    assert difference(got.double(), want).startswith("the dtype should be ")

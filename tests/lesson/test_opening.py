@@ -11,6 +11,7 @@ import torch
 
 from llmrl.lesson import begin, budget, rng
 from llmrl.lesson.opening import QUIET, lessons
+from llmrl.toy import files
 
 LESSON = "01_llm_basics/02_inside_the_transformer"
 
@@ -26,8 +27,6 @@ def restored(monkeypatch):
     threads, params = torch.get_num_threads(), dict(matplotlib.rcParams)
     yield
     torch.set_num_threads(threads)
-    with matplotlib.rc_context():
-        pass
     matplotlib.rcParams.update(params)
 
 
@@ -58,6 +57,14 @@ def test_a_misspelt_lesson_is_answered_with_its_neighbours(name):
 def test_a_name_like_no_lesson_is_told_the_range(name):
     with pytest.raises(ValueError, match="'00_start_here'"):
         begin(name)
+
+
+def test_a_missing_map_is_named_with_the_way_to_restore_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("LLMRL_DATA", str(tmp_path))
+    lessons.cache_clear()
+    with pytest.raises(files.DataError, match="git checkout -- data/curriculum.yaml"):
+        begin(LESSON)
+    lessons.cache_clear()
 
 
 def test_hub_and_trackers_are_quiet_unless_the_reader_decided(monkeypatch):

@@ -86,7 +86,11 @@ def lessons():
     """The heading of every lesson by its name, in order, as the curriculum has them: the same for every reader."""
     import yaml
 
-    text = (files.data_dir() / "curriculum.yaml").read_text(encoding="utf-8")
+    try:
+        text = (files.data_dir() / "curriculum.yaml").read_text(encoding="utf-8")
+    except OSError as error:
+        way_out = "restore it with `git checkout -- data/curriculum.yaml`, or reinstall the course"
+        raise files.DataError(f"data/curriculum.yaml cannot be read ({error.strerror}): {way_out}") from None
     course = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     headings = {course["start"]["notebook"]: course["start"]["title"]}
     for number, chapter in enumerate(course["chapters"], 1):
