@@ -72,10 +72,10 @@ def test_a_failure_is_named_and_its_file_left_as_it_was(course, capsys):
 
 
 def test_a_kernel_that_dies_and_a_cell_that_hangs_are_failures(course):
-    dead = course("01_a/01_dead", pages.code("import os; os._exit(1)"))
+    dead = course("01_a/01_dead", pages.code("import os; os.write(2, b'out of luck\\n'); os._exit(1)"))
     hangs = course("01_a/02_hangs", pages.code("x = 1"), pages.code("import time; time.sleep(60)"))
-    first, second = asyncio.run(runner.run_all([dead, hangs], jobs=2, timeout=3))
-    assert "cell 0 failed: the kernel stopped" in first.problems[0]
+    first, second = asyncio.run(runner.run_all([dead, hangs], jobs=2, timeout=6))
+    assert "cell 0 failed: the kernel stopped\n    > out of luck\n    import os" in first.problems[0]
     assert "cell 1 failed: took longer" in second.problems[0] and len(second.cells) == 1
 
 

@@ -6,6 +6,7 @@ Left out: running single cells or caching results. A lesson runs top to bottom, 
 
 import asyncio
 import re
+import tempfile
 import time
 from dataclasses import dataclass, field
 
@@ -55,8 +56,8 @@ class Result:
         return sum(len(list(what(cell))) for _, cell in stored.code_cells(self.notebook)) if self.notebook else 0
 
 
-async def cells_run(notebook, folder, timeout):
-    """Run a notebook's cells in a kernel of its own; yields (place, cell, seconds) after each."""
+async def cells_run(notebook, folder, timeout, log):
+    """Run a notebook's cells in a kernel of its own that complains into log; yields (place, cell, seconds)."""
     client = NotebookClient(
         notebook, timeout=timeout, kernel_name="python3", kernel_manager_class=Kernel, coalesce_streams=True,
         resources={"metadata": {"path": str(folder)}}, startup_timeout=120,
@@ -64,7 +65,7 @@ async def cells_run(notebook, folder, timeout):
     client.reset_execution_trackers()
     kernel = client.create_kernel_manager()
     try:
-        await client.async_start_new_kernel()
+        await client.async_start_new_kernel(stderr=log)
         await client.async_start_new_kernel_client()
         for place, cell in enumerate(notebook["cells"]):
             begun = time.perf_counter()
@@ -86,20 +87,21 @@ async def run_one(path, timeout=600, tick=lambda cell: None):
         return result
     codes = {place: number for number, (place, _) in enumerate(stored.code_cells(notebook))}
     reached = -1
-    try:
-        async for place, cell, seconds in cells_run(notebook, path.parent, timeout):
-            reached = place
-            if place in codes:
-                result.cells.append(Cell(result.name, codes[place], first_line(stored.source(cell)), seconds))
-                tick(result)
-    except (CellExecutionError, CellTimeoutError, DeadKernelError, RuntimeError) as error:
-        result.problems.append(_failure(notebook, reached + 1, error))
+    with tempfile.TemporaryFile() as log:
+        try:
+            async for place, cell, seconds in cells_run(notebook, path.parent, timeout, log):
+                reached = place
+                if place in codes:
+                    result.cells.append(Cell(result.name, codes[place], first_line(stored.source(cell)), seconds))
+                    tick(result)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError, RuntimeError) as error:
+            result.problems.append(_failure(notebook, reached + 1, error, log))
     if not result.problems:
         result.problems += rules.no_stderr(notebook)
     return result
 
 
-def _failure(notebook, place, error):
+def _failure(notebook, place, error, log):
     """One paragraph on a cell that failed: where, what, and the cell itself."""
     cell = notebook["cells"][min(place, len(notebook["cells"]) - 1)]
     if isinstance(error, CellExecutionError):
@@ -107,7 +109,9 @@ def _failure(notebook, place, error):
     elif isinstance(error, CellTimeoutError):
         what = "took longer than a cell may (python -m llmrl run --timeout sets how long)"
     else:
-        what = f"the kernel stopped ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        log.seek(0)
+        complaints = [line for line in log.read().decode(errors="replace").splitlines() if "IPKernelApp" not in line]
+        what = "the kernel stopped" + "".join(f"\n    > {line}" for line in complaints[-5:])
     return f"cell {place} failed: {what}\n" + "\n".join(f"    {line}" for line in stored.source(cell).splitlines())
 
 
