@@ -117,9 +117,9 @@ def test_text_on_the_page_is_large_enough(line):
 def test_a_table_escapes_aligns_and_names_its_rows(page):
     table([{"β": 0.1, "KL <nats>": 7.04567, "n": 12000}, {"β": 0.5, "KL <nats>": 1e-5, "n": None}], caption="A & B")
     html, text = page[0][0]["text/html"], page[0][0]["text/plain"]
-    assert '<th scope="col" style="text-align:right">β</th>' in html and '<th scope="row"' in html
+    assert '<th scope="col" style="text-align:right;padding:3px 10px">β</th>' in html and '<th scope="row"' in html
     assert "KL &lt;nats&gt;" in html and ">A &amp; B</caption>" in html and "<nats>" not in html
-    assert text == "A & B\n  β  KL <nats>  n\n0.1       7.05  12,000\n0.5      1e-05  –"
+    assert text == "A & B\n  β  KL <nats>       n\n0.1       7.05  12,000\n0.5      1e-05       –"
 
 
 def test_a_table_from_a_header_and_rows(page):

@@ -14,7 +14,7 @@ def table(rows, caption=None, digits=3):
     """An HTML table.  rows: a list of dictionaries, or (header, list of rows); digits: significant digits of floats"""
     header, body = _header_and_body(rows)
     cells = [[written(value, digits) for value in row] for row in body]
-    numeric = [all(_is_number(row[i]) for row in body) for i in range(len(header))]
+    numeric = [all(row[i] is None or _is_number(row[i]) for row in body) for i in range(len(header))]
     emit({"text/html": _html(header, cells, numeric, caption), "text/plain": _text(header, cells, numeric, caption)})
 
 
@@ -59,12 +59,12 @@ def written(value, digits=3):
 
 
 def _html(header, cells, numeric, caption):
-    align = ["right" if right else "left" for right in numeric]
-    head = "".join(f'<th scope="col" style="text-align:{a}">{html.escape(str(h))}</th>' for h, a in zip(header, align))
+    styles = [f"text-align:{'right' if right else 'left'};padding:3px 10px" for right in numeric]
+    head = "".join(f'<th scope="col" style="{s}">{html.escape(str(h))}</th>' for h, s in zip(header, styles))
     lines = []
     for first, *rest in cells:
-        others = "".join(f'<td style="text-align:{a}">{html.escape(c)}</td>' for c, a in zip(rest, align[1:]))
-        lines.append(f'<tr><th scope="row" style="text-align:{align[0]}">{html.escape(first)}</th>{others}</tr>')
+        others = "".join(f'<td style="{s}">{html.escape(c)}</td>' for c, s in zip(rest, styles[1:]))
+        lines.append(f'<tr><th scope="row" style="{styles[0]}">{html.escape(first)}</th>{others}</tr>')
     bold = "caption-side:top;text-align:left;font-weight:bold"
     title = f'<caption style="{bold}">{html.escape(caption)}</caption>' if caption else ""
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
