@@ -1,6 +1,7 @@
 """Running notebooks: outputs are refreshed whole, failures are named and their files left as they were."""
 
 import asyncio
+import os
 import re
 import sys
 
@@ -115,6 +116,13 @@ def test_a_slow_notebook_is_a_problem_but_is_stored(course, monkeypatch, capsys)
     assert execution.run() == 1
     assert "a notebook may take" in capsys.readouterr().out
     assert stored.read(path)["cells"][0]["outputs"]
+
+
+def test_running_leaves_the_readers_progress_alone(course, tmp_path, monkeypatch):
+    monkeypatch.setenv("LLMRL_HOME", str(tmp_path / "mine"))
+    path = course("01_a/01_b", pages.code("import os; os.environ['LLMRL_HOME'].endswith('mine')"))
+    assert execution.run() == 0 and os.environ["LLMRL_HOME"] == str(tmp_path / "mine")
+    assert stored.read(path)["cells"][0]["outputs"][0]["data"]["text/plain"] == "False"
 
 
 def test_patterns_choose_notebooks(course):

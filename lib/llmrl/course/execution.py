@@ -5,6 +5,8 @@ Left out: running a notebook, which `runner` does, and the tables, which are `re
 
 import asyncio
 import os
+import tempfile
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
 from llmrl.course import places
@@ -32,9 +34,8 @@ def run(patterns=(), jobs=1, check=False, timeout=600):
 
     from llmrl.course import report, runner, stored
 
-    os.environ.setdefault("LLMRL_HOME", str(places.root() / "build" / "home"))  # not the reader's own progress
     total = sum(_cells(path, stored) for path in paths)
-    with tqdm(total=total, unit="cell", disable=None) as bar:
+    with _own_home(), tqdm(total=total, unit="cell", disable=None) as bar:
 
         def tick(result):
             bar.set_description(result.name, refresh=False)
@@ -44,6 +45,20 @@ def run(patterns=(), jobs=1, check=False, timeout=600):
     print("\n".join(report.screen(results)))
     print(f"\nthe same in {report.store(results, places.root()).relative_to(places.root())}")
     return 1 if any(report.problems(results)) else 0
+
+
+@contextmanager
+def _own_home():
+    """An empty home for the while, so that running the course neither reads nor writes the reader's progress."""
+    before = os.environ.get("LLMRL_HOME")
+    with tempfile.TemporaryDirectory(prefix="llmrl-") as home:
+        os.environ["LLMRL_HOME"] = home
+        try:
+            yield
+        finally:
+            os.environ.pop("LLMRL_HOME")
+            if before is not None:
+                os.environ["LLMRL_HOME"] = before
 
 
 def _cells(path, stored):
