@@ -22,7 +22,7 @@ lab: setup ## open the course in JupyterLab
 
 test: export LLMRL_HOME := $(CURDIR)/build/home
 test: setup ## lint, unit tests and every notebook, with a table of seconds at the end
-	@rm -rf $(LLMRL_HOME)
+	@rm -rf build/home
 	$(PY) -m ruff check .
 	$(PY) -m pytest tests notebooks $(NBVAL) -n $(JOBS) --dist loadfile
 
