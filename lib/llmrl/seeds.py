@@ -12,7 +12,8 @@ from hashlib import sha256
 def _whole(variable, default, lowest):
     text = os.environ.get(variable, str(default))
     if not text.strip().isdigit() or int(text) < lowest:
-        raise ValueError(f"{variable} must be a whole number of at least {lowest}, got {text!r}: unset it or set {variable}={default}")
+        rule = f"{variable} must be a whole number of at least {lowest}"
+        raise ValueError(f"{rule}, got {text!r}: unset it or set {variable}={default}")
     return int(text)
 
 

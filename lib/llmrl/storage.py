@@ -28,8 +28,9 @@ def write_whole(path, data):
     except OSError as error:
         raise OSError(
             error.errno,
-            f"{error.strerror}: {path.name} ({len(data):,} bytes) was not written and what was there before is untouched. "
-            f"A file is written whole or not at all: free some space or choose a folder you may write to, then try again",
+            f"{error.strerror}: {path.name} ({len(data):,} bytes) was not written and what was there before is "
+            f"untouched. A file is written whole or not at all: free some space or choose a folder you may write to, "
+            f"then try again",
             str(path),
         ) from error
     finally:

@@ -91,3 +91,10 @@ def test_the_map_in_the_readme_is_up_to_date():
     readme = (places.root() / "README.md").read_text(encoding="utf-8")
     table = coverage.readme_table(course, coverage.states(course, coverage.read()))
     assert coverage.with_table(readme, table) == readme, "run `python -m llmrl coverage --readme`"
+
+
+def test_the_picture_in_the_readme_is_the_first_notebook_s_own():
+    from llmrl.course import overview
+
+    shown = (places.root() / "docs" / "first_minute.png").read_bytes()
+    assert shown == overview.first_picture(), "run `python -m llmrl coverage --readme`"

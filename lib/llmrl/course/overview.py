@@ -1,11 +1,12 @@
-"""The `coverage` command: the map with its states, and the two places where the map is kept up to date.
+"""The `coverage` command: the map with its states, and the places that are kept up to date with the notebooks.
 
 Left out: computing the states, which `coverage` does.
 """
 
+import base64
 from collections import Counter
 
-from llmrl.course import coverage, curriculum, places
+from llmrl.course import coverage, curriculum, places, stored
 from llmrl.course.seconds import aligned
 from llmrl.storage import write_whole
 
@@ -32,8 +33,20 @@ def write_map():
     return 0
 
 
+def first_picture():
+    """The README's picture: what the cell tagged "readme" of the first notebook stored; None before it ran."""
+    path = places.root() / "notebooks" / f"{curriculum.read().start.name}.ipynb"
+    cells = stored.read(path)["cells"] if path.exists() else []
+    for cell in cells:
+        if "readme" in cell["metadata"].get("tags", ()):
+            return next((base64.b64decode(out["data"]["image/png"]) for out in cell["outputs"] if "data" in out), None)
+    return None
+
+
 def write_readme():
-    """Refresh the map of chapters in README.md."""
+    """Refresh the map of chapters and the picture of README.md."""
+    if picture := first_picture():
+        write_whole(places.root() / "docs" / "first_minute.png", picture)
     course = curriculum.read()
     path = places.root() / "README.md"
     table = coverage.readme_table(course, coverage.states(course, coverage.read()))

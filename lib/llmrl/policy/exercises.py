@@ -42,8 +42,8 @@ EPS = 1e-4
 )
 def group_advantage(answer, solution):
     for case, rewards in {
-        "on one right answer among four": torch.tensor([[0.0, 0.0, 1.0, 0.0]]),
-        "on two prompts": torch.tensor([[1.0, 2.0, 3.0], [30.0, 10.0, 20.0]]),
+        "on one right answer among four, twice": torch.tensor([[0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]]),
+        "on two prompts of different scale": torch.tensor([[1.0, 2.0, 3.0], [30.0, 10.0, 20.0]]),
         "where all answers earn the same": torch.ones(2, 4),
     }.items():
         yield differs(answer(rewards), solution(rewards), case)

@@ -10,7 +10,7 @@ import torch
 
 def clip(ratio, adv, low=0.2, high=0.2):
     """The objective, per item, to be made large.  ratio (B,) and adv (B,), or (B, T) and one of (B, T), (B, 1)"""
-    if not 0 <= low < 1 or high < 0:
+    if not 0 <= low < 1 or not high >= 0:
         raise ValueError(
             f"the ratio is kept in [1-low, 1+high] with 0 <= low < 1 and high >= 0, got low={low} and high={high}"
         )

@@ -23,7 +23,7 @@ from llmrl.lm.training import Plan, sample_batches
 from llmrl.lm.training import train as fit
 from llmrl.policy import group
 from llmrl.preference import train as dpo
-from llmrl.reasoning import distill
+from llmrl.reasoning import distill, verifiable
 from llmrl.reasoning.search import best_of_n, majority_vote
 from llmrl.rlhf import kl, reward_model
 from llmrl.toy import checkpoints, facts, files, preferences, tasks, telling
@@ -56,7 +56,7 @@ def divergence(model, reference, prompts, said):
     r"""KL(model || reference) of whole answers, summed over tokens exactly, per answer the model gave."""
     found = []
     for prompt, answer in zip(prompts, said):
-        talk = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer or "."}]
+        talk = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer.strip() or "."}]
         ids, mask = (torch.tensor([x]) for x in chat.render(talk))
         with torch.no_grad():
             found.append(kl.exact(model(ids), reference(ids))[:, :-1][mask[:, 1:]].sum().item())
@@ -105,7 +105,8 @@ def over_optimised(seed):
 
     def proxy(prompts, said):
         talks = (
-            [{"role": "user", "content": p}, {"role": "assistant", "content": a or "."}] for p, a in zip(prompts, said)
+            [{"role": "user", "content": p}, {"role": "assistant", "content": a.strip() or "."}]
+            for p, a in zip(prompts, said)
         )
         return judge.score([chat.render(talk)[0] for talk in talks]).tolist()
 
@@ -139,13 +140,11 @@ def reasoning(seed):
         return ([float(tasks.verify(i, a)) for i, a in zip(test, said)], [float(wrote_steps(a)) for a in said],
                 [float(len(tokens.encode(a))) for a in said])  # fmt: skip
 
-    def ask(step):
-        items = tasks.items("add", plan.prompts, f"{seed} asked {step}", digits=3)
-        judge = lambda said: [[tasks.verify(i, tokens.decode(a)) for a in g] for i, g in zip(items, said)]  # noqa: E731
-        return [chat.prompt_ids(i.messages()[:1]) for i in items], judge
+    def sums(step):
+        return tasks.items("add", plan.prompts, f"{seed} asked {step}", digits=3)
 
     before, plan = measure(), group.GroupPlan(steps=40, max_new=64, lr=5e-4)
-    for _ in group.train(model, ask, plan, seed=seed):
+    for _ in group.train(model, verifiable.game(sums), plan, seed=seed):
         pass
     for name, a, b in zip(
         ("three-digit sums right", "answers with written steps", "tokens per answer"), before, measure()
