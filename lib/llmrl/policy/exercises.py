@@ -24,7 +24,8 @@ EPS = 1e-4
     ),
     wrong=(
         Wrong(
-            "the mean is the prompt's own, not that of all prompts", lambda r: (r - r.mean()) / (r.std(1, True) + EPS)
+            "the mean is the prompt's own, not that of all prompts",
+            lambda r: (r - r.mean()) / (r.std(1, keepdim=True) + EPS),
         ),
         Wrong(
             "answers are compared along dimension 1, those of one prompt", lambda r: (r - r.mean(0)) / (r.std(0) + EPS)
@@ -32,7 +33,7 @@ EPS = 1e-4
         Wrong("divide by the deviation, so that hard and easy prompts pull alike", lambda r: r - r.mean(1, True)),
         Wrong(
             "where all answers earn the same the deviation is 0; add 1e-4 before dividing",
-            lambda r: (r - r.mean(1, True)) / r.std(1, True),
+            lambda r: (r - r.mean(1, True)) / r.std(1, keepdim=True),
         ),
         Wrong(
             "divide by the deviation with G-1 below, as torch's std does",
@@ -42,8 +43,8 @@ EPS = 1e-4
 )
 def group_advantage(answer, solution):
     for case, rewards in {
+        "where all answers earn the same": torch.ones(2, 4),
         "on one right answer among four, twice": torch.tensor([[0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]]),
         "on two prompts of different scale": torch.tensor([[1.0, 2.0, 3.0], [30.0, 10.0, 20.0]]),
-        "where all answers earn the same": torch.ones(2, 4),
     }.items():
         yield differs(answer(rewards), solution(rewards), case)
