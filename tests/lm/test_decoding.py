@@ -48,7 +48,11 @@ def test_draw_gives_every_token_its_share():
     assert torch.bincount(tokens, minlength=4).tolist() == [100, 0, 250, 650]
 
 
-@given(st.lists(st.sampled_from([0.0, 1e-300, 1e-17, 0.3, 1.0]), min_size=1, max_size=6), st.floats(0, 1, exclude_max=True))
+WEIGHTS = st.sampled_from([0.0, 1e-300, 1e-17, 0.3, 1.0])
+DICE = st.floats(0, 1, exclude_max=True)
+
+
+@given(st.lists(WEIGHTS, min_size=1, max_size=6), DICE)
 def test_draw_never_takes_what_is_impossible(weights, dice):
     if sum(weights) > 0:
         p = torch.tensor([weights], dtype=torch.double) / sum(weights)
@@ -62,7 +66,7 @@ def test_draw_at_the_ends_of_the_dice():
     assert draw(p, torch.tensor([last], dtype=torch.double)) == 2
 
 
-@given(st.floats(0.0, 5.0), st.integers(0, 5), st.floats(0.05, 1.0), st.floats(0, 1, exclude_max=True))
+@given(st.floats(0.0, 5.0), st.integers(0, 5), st.floats(0.05, 1.0), DICE)
 def test_a_choice_is_always_one_that_the_filters_keep(temperature, k, p, dice):
     token = Sampling(temperature, k, p).choose(LOGITS[:1], torch.tensor([dice], dtype=torch.double))
     assert LOGITS[0, token] >= LOGITS[0].sort(descending=True).values[(k or 4) - 1 if k < 4 else 3]

@@ -43,7 +43,8 @@ def test_token_logp_refuses_ids_the_logits_do_not_belong_to(logits, ids):
 
 
 def test_masked_mean_is_the_mean_of_what_is_kept():
-    x, mask = torch.tensor([[1.0, 2.0, torch.nan], [4.0, torch.inf, torch.nan]]), torch.tensor([[1, 1, 0], [1, 0, 0]]).bool()
+    x = torch.tensor([[1.0, 2.0, torch.nan], [4.0, torch.inf, torch.nan]])
+    mask = torch.tensor([[True, True, False], [True, False, False]])
     assert masked_mean(x, mask) == pytest.approx(7 / 3)
     torch.testing.assert_close(masked_mean(x, mask, 1), torch.tensor([1.5, 4.0]))
     assert masked_mean(x, mask, 1).mean() != masked_mean(x, mask)  # the axis is the lesson

@@ -31,17 +31,22 @@ def test_equal_logits_and_gradients_both_ways(config):
     for m in (lambda x: hf(x).logits, model):
         (-token_logp(m(ids), ids).mean()).backward()
     ours, theirs = model.embed.weight.grad, hf.model.embed_tokens.weight.grad
-    torch.testing.assert_close(ours[1:], theirs[1:], atol=1e-5, rtol=1e-4)  # transformers gives the pad token no gradient as input
+    ours, theirs = ours[1:], theirs[1:]  # as an input, transformers gives the padding token no gradient
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
     for name in ("q", "k", "v"):
         theirs = hf.get_submodule(f"model.layers.0.self_attn.{name}_proj").weight.grad
         ours = model.get_submodule(f"layers.0.attention.{name}").weight.grad
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
 
 
-@given(st.sampled_from([(1, 1), (2, 1), (2, 2), (4, 2), (6, 3)]), st.integers(1, 3), st.integers(1, 4), st.integers(1, 16))
+HEADS = [(1, 1), (2, 1), (2, 2), (4, 2), (6, 3)]
+
+
+@given(st.sampled_from(HEADS), st.integers(1, 3), st.integers(1, 4), st.integers(1, 16))
 @settings(max_examples=15, deadline=None)
 def test_equal_logits_for_any_size(heads, layers, half_head, T):
-    config = Config(vocab=10, width=2 * half_head * heads[0], layers=layers, heads=heads[0], kv_heads=heads[1], ffn=3, context=16)
+    heads, kv_heads = heads
+    config = Config(10, width=2 * half_head * heads, layers=layers, heads=heads, kv_heads=kv_heads, ffn=3, context=16)
     model, ids = lively(config), some_ids(2, T, config)
     assert model(ids).shape == (2, T, 10) and model.hidden(ids).shape == (2, T, config.width)
     torch.testing.assert_close(model(ids), model.to_transformers()(ids).logits, atol=1e-5, rtol=1e-5)
@@ -102,6 +107,27 @@ def test_the_cache_changes_nothing(pieces, padding):
     torch.testing.assert_close(torch.cat(parts, dim=1)[real], model(ids, mask)[real])
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_near(dtype):
+    model, ids = TinyLM(SMALL, rng(0)), some_ids()
+    exact = model(ids)
+    with torch.autocast("cpu", dtype):
+        torch.testing.assert_close(model(ids).float(), exact, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(model.to(dtype)(ids).float(), exact, atol=0.02, rtol=0.02)
+
+
+def test_gradients_as_a_function_of_the_weights():
+    model, ids = lively(), some_ids()
+    weights = {name: p.detach() for name, p in model.named_parameters()}
+
+    def loss(weights, row):
+        return -token_logp(torch.func.functional_call(model, weights, (row[None],)), row[None]).mean()
+
+    (-token_logp(model(ids[1:2]), ids[1:2]).mean()).backward()
+    one = torch.func.grad(loss)(weights, ids[1])["layers.0.ffn.up.weight"]
+    torch.testing.assert_close(one, model.layers[0].ffn.up.weight.grad)
+
+
 def test_the_stream_can_be_walked_and_hooked():
     model, ids, seen = lively(), some_ids(), {}
     for name in ("embed", "layers.0.attention_norm", "layers.1.attention", "layers.1.ffn_norm", "layers.0.ffn", "norm"):
@@ -114,7 +140,8 @@ def test_the_stream_can_be_walked_and_hooked():
 
 
 def test_float64_and_its_gradient():
-    model, ids = lively(dataclasses.replace(SMALL, vocab=6, width=8, layers=1, ffn=5, heads=2, kv_heads=1)).double(), some_ids(1, 4) % 6
+    config = dataclasses.replace(SMALL, vocab=6, width=8, layers=1, ffn=5, heads=2, kv_heads=1)
+    model, ids = lively(config).double(), some_ids(1, 4, config)
     assert model(ids).dtype == torch.float64
 
     def loss(*weights):
@@ -187,12 +214,13 @@ def test_settings_that_do_not_fit_are_named(tmp_path, change, message):
 @pytest.mark.parametrize(
     "sizes, message",
     [
-        ({"heads": 5}, "width must be a multiple of heads, got 128 and 5"),
-        ({"width": 12, "heads": 4}, "width / heads must be even, got 12 / 4 = 3"),
+        ({"heads": 5}, "width must be a multiple of 2 . heads, got width 128 and heads 5"),
+        ({"width": 12, "heads": 4}, "width must be a multiple of 2 . heads, got width 12 and heads 4"),
         ({"heads": 4, "kv_heads": 3}, "heads must be a multiple of kv_heads, got 4 and 3"),
         ({"layers": 0}, "layers must be a whole number of at least 1, got 0"),
         ({"vocab": 2.5}, "vocab must be a whole number of at least 1, got 2.5"),
-        ({"eps": 0.0}, "eps must be above 0"),
+        ({"eps": 0.0}, "eps must be above 0 and finite, got 0.0"),
+        ({"rope_base": float("inf")}, "rope_base must be above 0 and finite, got inf"),
     ],
 )
 def test_impossible_sizes_are_named(sizes, message):

@@ -11,7 +11,7 @@ class Past:
     """What one layer remembers."""
 
     def __init__(self, rows, heads, positions, width, like):
-        self.k, self.v = (like.new_zeros(rows, heads, positions, width) for _ in range(2))
+        self.k, self.v = (like.new_empty(rows, heads, positions, width) for _ in range(2))
         self.length = 0
 
     def append(self, k, v):

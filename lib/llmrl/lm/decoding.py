@@ -16,7 +16,7 @@ import torch
 def top_k_filter(logits, k):
     """Keep the k best scores (and what ties with the last of them), the rest become -inf; k = 0 keeps all.  (.., V)"""
     if isinstance(k, bool) or not isinstance(k, int) or k < 0:
-        raise ValueError(f"top_k must be a whole number of at least 0, got {k!r}: 0 keeps every token, 40 is a common choice")
+        raise ValueError(f"top_k must be a whole number of at least 0, got {k!r}: 0 keeps every token, 40 is common")
     if k == 0 or k >= logits.shape[-1]:
         return logits
     threshold = logits.topk(k, dim=-1).values[..., -1:]
@@ -24,9 +24,9 @@ def top_k_filter(logits, k):
 
 
 def top_p_filter(logits, p):
-    """Keep the smallest set of best tokens whose probability reaches p, the rest become -inf; p = 1 keeps all.  (.., V)"""
+    """Keep the fewest best tokens whose probability reaches p, the rest become -inf; p = 1 keeps all.  (.., V)"""
     if not 0 < p <= 1:
-        raise ValueError(f"top_p must be in (0, 1], got {p!r}: 1 keeps every token, 0.9 is a common choice")
+        raise ValueError(f"top_p must be in (0, 1], got {p!r}: 1 keeps every token, 0.9 is common")
     if p == 1:
         return logits
     best, order = logits.softmax(-1).sort(dim=-1, descending=True, stable=True)
@@ -42,7 +42,7 @@ def draw(probabilities, dice):
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen: temperature 0 takes the best, above it the scores are divided by it, filtered, drawn."""
+    """How the next token is chosen: the best at temperature 0; else scores are divided by it, filtered, and dice rolled."""
 
     temperature: float = 0.0
     top_k: int = 0
@@ -51,8 +51,8 @@ class Sampling:
     def __post_init__(self):
         if not 0 <= self.temperature < float("inf"):
             raise ValueError(
-                f"temperature must be at least 0 and finite, got {self.temperature!r}: 0 takes the best token, 1 draws from the "
-                f"model as it is"
+                f"temperature must be at least 0 and finite, got {self.temperature!r}: 0 takes the best token, "
+                f"1 draws from the model as it is"
             )
         top_k_filter(torch.zeros(1), self.top_k)
         top_p_filter(torch.zeros(1), self.top_p)
@@ -71,8 +71,8 @@ class Sampling:
             return torch.zeros(rows, steps, dtype=torch.double)
         if generator is None:
             raise ValueError(
-                f"temperature {self.temperature} rolls dice and generator is None: pass generator=llmrl.seeds.rng(seed, purpose), "
-                f"so that the same call gives the same text"
+                f"temperature {self.temperature} rolls dice and generator is None: pass "
+                f"generator=llmrl.seeds.rng(seed, purpose), so that the same call gives the same text"
             )
         return torch.rand(rows, steps, dtype=torch.double, generator=generator, device=generator.device)
 
@@ -89,10 +89,14 @@ def sample(model, ids, max_new, temperature=1.0, top_k=0, top_p=1.0, generator=N
 
 @torch.no_grad()
 def continue_text(model, ids, max_new, sampling, generator):
-    if isinstance(max_new, bool) or not isinstance(max_new, int) or max_new < 1:
-        raise ValueError(f"max_new must be a whole number of at least 1, got {max_new!r}: it is how many tokens to add")
+    check_max_new(max_new)
     dice = sampling.dice(len(ids), max_new, generator).to(ids.device)
     for t in range(max_new):
         token = sampling.choose(model(ids)[:, -1], dice[:, t])
         ids = torch.cat([ids, token[:, None]], dim=1)
     return ids
+
+
+def check_max_new(max_new):
+    if isinstance(max_new, bool) or not isinstance(max_new, int) or max_new < 1:
+        raise ValueError(f"max_new must be a whole number of at least 1, got {max_new!r}: it is how many tokens to add")

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import torch
 
 from llmrl.lm.cache import new_cache
-from llmrl.lm.decoding import Sampling
+from llmrl.lm.decoding import Sampling, check_max_new
+from llmrl.lm.tokenizer import BPE
 
-PAD, IM_END = 0, 3
+PAD, IM_END = BPE.pad_id, BPE.im_end_id
 
 
 @dataclass(frozen=True)
@@ -95,15 +96,14 @@ def check(model, prompts, max_new, stop):
         )
     for i, prompt in enumerate(prompts):
         if not prompt:
-            raise ValueError(f"prompt {i} must have at least one token, got none: start a text with <|endoftext|>, id 1")
+            raise ValueError(f"prompt {i} must have at least one token, got none: <|endoftext|>, id 1, starts a text")
         wrong = [x for x in prompt if not is_id(x, vocab)]
         if wrong:
             raise ValueError(
                 f"prompt {i} must hold whole numbers in [0, {vocab}), got {wrong[0]!r}: "
                 f"encode the text with the tokenizer this model was trained with"
             )
-    if isinstance(max_new, bool) or not isinstance(max_new, int) or max_new < 1:
-        raise ValueError(f"max_new must be a whole number of at least 1, got {max_new!r}: it is how many tokens to add at most")
+    check_max_new(max_new)
     longest = max(map(len, prompts))
     if longest + max_new > context:
         raise ValueError(
@@ -111,4 +111,7 @@ def check(model, prompts, max_new, stop):
             f"set max_new to {context - longest} or less, or shorten the prompt"
         )
     if not isinstance(stop, (list, tuple)) or not all(is_id(x, vocab) for x in stop):
-        raise ValueError(f"stop must be a tuple of token ids in [0, {vocab}), got {stop!r}: () never stops, (3,) stops at <|im_end|>")
+        raise ValueError(
+            f"stop must be a tuple of token ids in [0, {vocab}), got {stop!r}: "
+            f"() never stops, ({IM_END},) stops at <|im_end|>"
+        )

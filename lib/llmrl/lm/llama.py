@@ -67,10 +67,11 @@ def read_settings(settings, source):
             )
     missing = [theirs for theirs in SIZES.values() if theirs not in settings]
     if missing:
-        raise ValueError(f"{source}: the settings lack {', '.join(missing)}: save the model again, or restore config.json")
+        raise ValueError(f"{source}: settings must name every size and lack {', '.join(missing)}: restore config.json")
     rope = {"rope_theta": settings.get("rope_theta", 10000.0), **(settings.get("rope_parameters") or {})}
     if rope.get("rope_type", "default") != "default" or settings.get("rope_scaling"):
-        raise ValueError(f"{source}: rope_type must be 'default', got {rope.get('rope_type')!r}: load it with transformers")
+        got = settings.get("rope_scaling") or rope["rope_type"]
+        raise ValueError(f"{source}: rope_type must be 'default', got {got!r}: load it with transformers")
     config = {ours: settings[theirs] for ours, theirs in SIZES.items()}
     if settings.get("head_dim") not in (None, config["width"] // config["heads"]):
         raise ValueError(
@@ -97,8 +98,8 @@ def read_weights(layers, weights, shapes, source):
     wrong = sorted(strange) or [name for name, shape in expected.items() if weights[name].shape != shape]
     if wrong:
         raise ValueError(
-            f"{source}: {len(wrong)} tensors are missing, unknown or of another shape than the settings say, {wrong[0]} "
-            f"among them: config.json and the weights must come from one save, write both again"
+            f"{source}: {len(wrong)} tensors are missing, unknown or of another shape than the settings say, "
+            f"{wrong[0]} among them: config.json and the weights must come from one save, write both again"
         )
     return {ours: weights[theirs] for ours, theirs in names(layers)}
 
@@ -139,12 +140,14 @@ def load(folder):
     try:
         settings = json.loads(read(folder, "config.json"))
     except ValueError as error:
-        raise ValueError(f"{Path(folder) / 'config.json'} must be JSON, and is not ({error}): restore the file") from error
+        path = Path(folder) / "config.json"
+        raise ValueError(f"{path} must be JSON, and is not ({error}): restore the file") from error
     try:
         return settings, from_bytes(read(folder, "model.safetensors"))
     except SafetensorError as error:
+        path = Path(folder) / "model.safetensors"
         raise ValueError(
-            f"{Path(folder) / 'model.safetensors'} must be a whole safetensors file, and is cut short or damaged ({error}): "
+            f"{path} must be a whole safetensors file, and is cut short or damaged ({error}): "
             f"restore the file or save the model again"
         ) from error
 
@@ -152,5 +155,7 @@ def load(folder):
 def read(folder, name):
     path = Path(folder) / name
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: a model is a folder with config.json and model.safetensors, as save() writes it")
+        raise FileNotFoundError(
+            f"{path} is missing: a model is a folder with config.json and model.safetensors, as save writes it"
+        )
     return path.read_bytes()

@@ -20,8 +20,8 @@ def token_logp(logits, ids):
     r"""$\log\pi(y_t\mid y_{<t})$ of every token but the first.  logits (B, T, V), ids (B, T) -> (B, T-1)"""
     if ids.dim() != 2 or logits.shape[:-1] != ids.shape:
         raise ValueError(
-            f"logits must be (B, T, V) for ids of shape (B, T), got logits {tuple(logits.shape)} and ids {tuple(ids.shape)}: "
-            f"call the model on exactly these ids, one row per sequence"
+            f"logits must be (B, T, V) for ids of shape (B, T), got logits {tuple(logits.shape)} and ids "
+            f"{tuple(ids.shape)}: call the model on exactly these ids, one row per sequence"
         )
     following = ids.roll(-1, dims=1)[..., None]  # (B, T, 1); the last has nothing to follow and is cut off
     return logits.log_softmax(-1).gather(-1, following).squeeze(-1)[:, :-1]  # (B, T-1)

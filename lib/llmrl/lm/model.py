@@ -3,9 +3,8 @@ r"""TinyLM: a Llama-shaped decoder, small enough to read in one sitting and to t
 Tokens become vectors; every layer adds what attention finds in the past and what a gated network makes of it to a
 residual stream; the embedding matrix, read backwards, turns the stream into a score for every possible next token:
 $x \leftarrow x + \mathrm{attention}(\mathrm{norm}(x))$, then $x \leftarrow x + \mathrm{ffn}(\mathrm{norm}(x))$.
-Positions enter as rotations of queries and keys. The projections that read the same vector (q, k, v; gate, up) are one
-matrix each, because one large product is faster than several small ones. Left out: dropout, biases, long-context
-scaling of the rotation.
+Positions enter as rotations of queries and keys. Logits equal those of transformers' Llama on the same weights.
+Left out: dropout, biases, long-context scaling of the rotation.
 
 Shapes: B sequences, T positions, V vocabulary, D width, H heads, K key-value heads, E = D/H width of a head.
 """
@@ -18,7 +17,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from llmrl import seeds
-from llmrl.lm import llama
+from llmrl.lm import batch, llama
+from llmrl.lm.product import product
 
 
 @dataclass(frozen=True)
@@ -32,28 +32,26 @@ class Config:
     kv_heads: int = 2  # K
     ffn: int = 352
     context: int = 256
-    rope_base: float = 10000.0
+    rope_base: float = 10000.0  # beta
     eps: float = 1e-5
 
     def __post_init__(self):
         for name in ("vocab", "width", "layers", "heads", "kv_heads", "ffn", "context"):
             size = getattr(self, name)
             if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}: Config() has sizes that work")
+                raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}: the defaults work")
         for name in ("rope_base", "eps"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}: Config() has values that work")
-        if self.width % self.heads:
-            raise ValueError(f"width must be a multiple of heads, got {self.width} and {self.heads}: every head reads an equal share")
-        if self.head_width % 2:
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)!r}: the defaults work")
+        if self.width % (2 * self.heads):
             raise ValueError(
-                f"width / heads must be even, got {self.width} / {self.heads} = {self.head_width}: a rotation turns pairs of "
-                f"numbers, choose another width or number of heads"
+                f"width must be a multiple of 2 * heads, got width {self.width} and heads {self.heads}: every head "
+                f"reads an equal share, which the rotation cuts into pairs"
             )
         if self.heads % self.kv_heads:
             raise ValueError(
-                f"heads must be a multiple of kv_heads, got {self.heads} and {self.kv_heads}: equally many query heads share "
-                f"each key-value head, choose a divisor of {self.heads}"
+                f"heads must be a multiple of kv_heads, got {self.heads} and {self.kv_heads}: equally many query heads "
+                f"share each key-value head, choose a divisor of {self.heads}"
             )
 
     @property
@@ -62,7 +60,7 @@ class Config:
 
 
 class Linear(nn.Linear):
-    """A matrix without bias. TinyLM draws its entries, from a stream of its own and not from the global generator."""
+    r"""$xW^\top$, without bias. Whoever builds it fills it, from a stream of random numbers of his own."""
 
     def __init__(self, inputs, outputs):
         super().__init__(inputs, outputs, bias=False)
@@ -70,9 +68,12 @@ class Linear(nn.Linear):
     def reset_parameters(self):
         pass
 
+    def forward(self, x):
+        return product(x, self.weight)
+
 
 class Embedding(nn.Embedding):
-    """One row per token. TinyLM draws its entries."""
+    """One row per token. Whoever builds it fills it."""
 
     def reset_parameters(self):
         pass
@@ -90,7 +91,7 @@ class RMSNorm(nn.Module):
 
 
 def turns(positions, config):
-    r"""$e^{ip\theta_j}$ with $\theta_j=\beta^{-2j/E}$: how far position p turns pair j.  (.., T) -> complex (.., T, E/2)"""
+    r"""$e^{ip\theta_j}$ with $\theta_j=\beta^{-2j/E}$: how far position p turns pair j.  (.., T) -> (.., T, E/2)"""
     pairs = torch.arange(0, config.head_width, 2, device=positions.device)
     angle = positions[..., None] / config.rope_base ** (pairs / config.head_width)
     return torch.polar(torch.ones_like(angle), angle)
@@ -101,8 +102,8 @@ def rotate(x, turn):
 
     The two of a pair come out as neighbours. Queries and keys are reordered alike, so their products stay the same.
     """
-    real, imaginary = x.chunk(2, dim=-1)
-    return torch.view_as_real(torch.complex(real, imaginary) * turn).flatten(-2)
+    real, imaginary = x.to(torch.promote_types(x.dtype, torch.float32)).chunk(2, dim=-1)
+    return torch.view_as_real(torch.complex(real, imaginary) * turn).flatten(-2).to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -162,68 +163,43 @@ class TinyLM(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator):
-        """Normal with deviation 0.02; what writes to the stream by 1/sqrt(2 layers) less, so that depth does not blow it up."""
+        """Normal with deviation 0.02; divided by sqrt(2 layers) where a layer adds to the stream, which has so many."""
         for name, weight in self.named_parameters():
             if weight.dim() == 2:
-                writes = name.endswith(("attention.out.weight", "ffn.down.weight"))
-                weight.normal_(0, 0.02 / math.sqrt(2 * self.config.layers) if writes else 0.02, generator=generator)
+                adds = name.endswith(("attention.out.weight", "ffn.down.weight"))
+                weight.normal_(0, 0.02 / math.sqrt(2 * self.config.layers) if adds else 0.02, generator=generator)
 
     def forward(self, ids, mask=None, cache=None):
         return self.unembed(self.hidden(ids, mask, cache))
 
     def hidden(self, ids, mask=None, cache=None):
         """What the last layer leaves, normed.  ids (B, T) -> (B, T, D)"""
-        for x in self.walk(ids, mask, cache):  # noqa: B007
-            pass
-        return self.norm(x)
+        *_, last = self.walk(ids, mask, cache)
+        return self.norm(last)
 
     def residuals(self, ids, mask=None):
-        """The stream before the first layer and after each: norm and unembed one for the logit lens.  (layers+1, B, T, D)"""
+        """The stream before the first layer and after each, for the logit lens.  ids (B, T) -> (layers+1, B, T, D)"""
         return torch.stack(list(self.walk(ids, mask)))
 
     def unembed(self, hidden):
-        """(.., D) -> (.., V), by the transposed embedding."""
-        return F.linear(hidden, self.embed.weight)
+        """Scores by the transposed embedding.  (B, T, D) -> (B, T, V)"""
+        return product(hidden, self.embed.weight)
 
     def walk(self, ids, mask=None, cache=None):
-        """Yield the stream before the first layer and after each.
+        """Yield the stream before the first layer and after each.  ids (B, T) -> layers+1 times (B, T, D)
 
-        ids (B, T); mask (B, past + T) is False on padding to the left; cache, from `new_cache`, holds the past and takes
-        what is new. Padding to the right needs no mask: nobody looks ahead.
+        mask (B, past + T) is False on padding to the left; padding to the right needs none, for nobody looks ahead.
+        cache, made by new_cache, holds the past and takes up what is new.
         """
-        seen = cache[0].length if cache else 0
-        self.check(ids, mask, seen)
-        turn, visible = turns(count(ids, mask, seen), self.config), look_back(ids, mask, seen)
+        past = cache[0].length if cache else 0
+        batch.check(ids, mask, past, self.config)
+        turn = turns(batch.positions(ids, mask, past), self.config)
+        visible = batch.look_back(ids, mask, past)
         x = self.embed(ids)  # (B, T, D)
         yield x
-        for i, layer in enumerate(self.layers):
-            x = layer(x, turn, visible, cache[i] if cache else None)
+        for layer, memory in zip(self.layers, cache or [None] * len(self.layers)):
+            x = layer(x, turn, visible, memory)
             yield x
-
-    def check(self, ids, mask, seen):
-        """Say what is wrong with ids or mask before an index error far inside does."""
-        if not torch.is_tensor(ids) or ids.dtype != torch.long or ids.dim() != 2 or 0 in ids.shape:
-            got = f"{ids.dtype} of shape {tuple(ids.shape)}" if torch.is_tensor(ids) else type(ids).__name__
-            raise TypeError(
-                f"ids must be a torch.long tensor of shape (B, T) with at least one token, got {got}: "
-                f"torch.tensor([tokenizer.encode(text)]) is a batch of one"
-            )
-        lowest, highest = (int(end) for end in ids.aminmax())
-        if lowest < 0 or highest >= self.config.vocab:
-            raise ValueError(
-                f"ids must be in [0, {self.config.vocab}), got {lowest if lowest < 0 else highest}: "
-                f"encode the text with the tokenizer this model was trained with"
-            )
-        if seen + ids.shape[1] > self.config.context:
-            raise ValueError(
-                f"a text of {seen + ids.shape[1]} tokens does not fit in a context of {self.config.context}: "
-                f"cut it, or build the model with Config(context=...)"
-            )
-        if mask is not None and (mask.dtype != torch.bool or mask.shape != (ids.shape[0], seen + ids.shape[1])):
-            raise ValueError(
-                f"mask must be bool of shape {(ids.shape[0], seen + ids.shape[1])}, got {mask.dtype} of shape "
-                f"{tuple(mask.shape)}: True on tokens, False on padding to the left"
-            )
 
     def to_transformers(self):
         """The same model as transformers' LlamaForCausalLM: equal logits, its own copy of the weights."""
@@ -244,30 +220,10 @@ class TinyLM(nn.Module):
         return model
 
     def save(self, folder):
-        """Write config.json and model.safetensors, as transformers would."""
+        """Write config.json and model.safetensors as transformers would, and return the folder."""
         return llama.save(folder, asdict(self.config), self.state_dict())
 
     @classmethod
     def load(cls, folder):
-        """Read what `save` wrote, or any small Llama from the hub; in evaluation mode."""
+        """Read what save wrote, or any Llama of this shape from the hub; in evaluation mode."""
         return cls.from_llama(*llama.load(folder), source=str(folder)).eval()
-
-
-def count(ids, mask, seen):
-    """The positions of ids: a row counts from its first token, wherever padding puts it.  (T,) or (B, 1, T)"""
-    if mask is None:
-        return torch.arange(seen, seen + ids.shape[1], device=ids.device)
-    return (mask.cumsum(1) - 1).clamp(min=0)[:, None, seen:]
-
-
-def look_back(ids, mask, seen):
-    """Who may look at whom: None for plain causal attention or one last token, else bool (B or 1, 1, T, past + T)."""
-    length = ids.shape[1]
-    if mask is None and (seen == 0 or length == 1):
-        return None
-    causal = torch.ones(length, seen + length, dtype=torch.bool, device=ids.device).tril(seen)
-    if mask is None:
-        return causal[None, None]
-    alone = torch.eye(length, dtype=torch.bool, device=ids.device)  # padding sees itself: a softmax over nothing is nan
-    alone = F.pad(alone, (seen, 0))
-    return (causal & mask[:, None, None, :]) | alone
