@@ -1,4 +1,4 @@
-"""The training loop: its schedule by hand, its loss against torch, and a run that is interrupted against one that is not."""
+"""The training loop: its schedule by hand, its loss against torch, an interrupted run against one that was not."""
 
 import math
 from dataclasses import replace
@@ -50,8 +50,8 @@ def test_a_plan_that_cannot_be_followed(wrong):
 
 def cross_entropy(model, ids, mask):
     """torch's own, with the labels shifted as transformers shifts them."""
-    labels = ids.masked_fill(~mask, -100)
-    return torch.nn.functional.cross_entropy(model(ids)[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+    logits, labels = model(ids)[:, :-1], ids.masked_fill(~mask, -100)[:, 1:]
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100)
 
 
 def test_the_loss_is_torchs_cross_entropy_with_ignored_labels():

@@ -1,0 +1,101 @@
+"""Supervised tuning: only the answers are learned, a handful of conversations is learned by heart, TRL's first loss."""
+
+import pytest
+import torch
+from tiny import TALKS, TRL, bpe, peer_tokenizer, talker
+
+from llmrl.lm.decoding import Sampling
+from llmrl.lm.training import Plan, next_token_loss, pad
+from llmrl.seeds import rng
+from llmrl.tuning import chat, sft
+
+ASKED = [talk[0]["content"] for talk in TALKS]
+TOLD = [talk[1]["content"] for talk in TALKS]
+
+
+def test_samples_are_rendered_conversations():
+    assert sft.samples(TALKS, bpe()) == [chat.render(talk, bpe()) for talk in TALKS]
+    assert sft.samples([], bpe()) == []
+
+
+@pytest.fixture(scope="module")
+def tuned():
+    model = talker()
+    records = list(sft.tune(model, TALKS, Plan(steps=120, lr=1e-2, warmup=5), batch=6, tokenizer=bpe()))
+    return model, records
+
+
+def test_a_handful_of_conversations_is_learned_by_heart(tuned):
+    model, records = tuned
+    assert records[0]["loss"] > 4 and records[-1]["loss"] < 0.05
+    assert sft.answers(model, ASKED, max_new=20, tokenizer=bpe()) == TOLD
+
+
+def test_the_prompts_are_not_learned(tuned):
+    model, _ = tuned
+    ids, mask = (torch.tensor([x]) for x in chat.render(TALKS[1], bpe()))
+    assert next_token_loss(model, ids, mask) < 0.05 < 1 < next_token_loss(model, ids, ~mask)
+
+
+def test_answers_do_not_depend_on_their_neighbours(tuned):
+    model, _ = tuned
+    assert sft.answers(model, ASKED[::-1], 20, tokenizer=bpe()) == TOLD[::-1]
+    assert sft.answers(model, ASKED[:1], 20, tokenizer=bpe()) == TOLD[:1]
+
+
+def test_answers_may_be_drawn(tuned):
+    model, _ = tuned
+    drawn = [sft.answers(model, ASKED, 8, Sampling(temperature=3.0), rng(seed), bpe()) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2] and all(isinstance(answer, str) for answer in drawn[0])
+
+
+def test_the_same_seed_gives_the_same_run():
+    def run(seed):
+        return list(sft.tune(talker(), TALKS, Plan(steps=3), batch=2, seed=seed, tokenizer=bpe()))
+
+    assert run(0) == run(0) != run(1)
+
+
+@pytest.mark.slow
+def test_trl_computes_the_same_first_loss(tmp_path):
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    model = talker()
+    trainer = SFTTrainer(
+        model=model.to_transformers(),
+        args=SFTConfig(output_dir=str(tmp_path), assistant_only_loss=True, per_device_train_batch_size=3, **TRL),
+        train_dataset=Dataset.from_list([{"messages": talk} for talk in TALKS]),
+        processing_class=peer_tokenizer(tmp_path),
+    )
+    batch = next(iter(trainer.get_train_dataloader()))
+    ours = dict(zip(("ids", "mask"), (pad(rows) for rows in zip(*sft.samples(TALKS, bpe())))))
+    assert sorted(batch["input_ids"].tolist()) == sorted(ours["ids"].tolist())
+    theirs = trainer.compute_loss(trainer.model, batch)
+    assert next_token_loss(model, ours["ids"], ours["mask"].bool()).item() == pytest.approx(theirs.item(), abs=1e-5)
+
+
+def test_a_conversation_without_an_answer_is_named():
+    with pytest.raises(ValueError, match="sample 3 must have a mask .* marks 0: leave it out"):
+        sft.tune(talker(), [*TALKS, TALKS[0][:1]], tokenizer=bpe())
+
+
+def test_no_conversations():
+    with pytest.raises(ValueError, match="there are no samples"):
+        sft.tune(talker(), [], tokenizer=bpe())
+
+
+def test_a_conversation_longer_than_the_context():
+    long = [[TALKS[0][0], {"role": "assistant", "content": "5 " * 200}]]
+    with pytest.raises(ValueError, match="does not fit in a context of 96: cut it"):
+        next(sft.tune(talker(), long, tokenizer=bpe()))
+
+
+def test_one_prompt_is_still_a_list():
+    with pytest.raises(TypeError, match=r"prompts must be a list of texts, got the text 'What is 2\+3\?'.*\[prompt\]"):
+        sft.answers(talker(), "What is 2+3?", tokenizer=bpe())
+
+
+def test_no_prompts():
+    with pytest.raises(TypeError, match="at least one prompt"):
+        sft.answers(talker(), [], tokenizer=bpe())
