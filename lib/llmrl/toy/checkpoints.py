@@ -12,6 +12,7 @@ from llmrl.lm.model import TinyLM
 from llmrl.lm.tokenizer import BPE
 from llmrl.toy import files
 
+FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 ABOUT = {
     "base": "has read the corpus and continues any text",
     "sft": "tuned on every task: answers, refuses, tells",
@@ -21,11 +22,11 @@ ABOUT = {
 
 def folder(name):
     """The folder of a checkpoint, its files compared with their checksums."""
-    if name not in ABOUT:
+    if name not in list(ABOUT):
         near = difflib.get_close_matches(str(name), ABOUT, 1)
         hint = f", did you mean {near[0]!r}?" if near else ":"
         raise ValueError(f"no checkpoint is called {name!r}{hint} there are {', '.join(ABOUT)}")
-    for file in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+    for file in FILES:
         path = files.path(f"checkpoints/{name}/{file}")
     return path.parent
 

@@ -1,20 +1,24 @@
 """How the shipped checkpoints were trained: `make checkpoints`.
 
 A recipe is a starting point, a plan and batches that depend on the step's number alone. The state of a run is written
-whole every few hundred steps, so an interrupted run goes on where it stopped and ends with the same weights. The
-tokenizer is trained first, on the corpus and on the words of the chat template. `--smoke` runs every recipe for a few
-steps into another folder, to see that all of it works. Left out: choosing these settings, which was done by trying.
+whole every few hundred steps, so an interrupted run goes on where it stopped and ends with the same weights; a state
+remembers how its run began and serves no other. The tokenizer is trained first, on the corpus and on the words of the
+chat template. `--smoke` runs every recipe for a few steps on a little of the data, into another folder, to see that all
+of it works. Left out: choosing these settings, which was done by trying.
 """
 
 import argparse
 import json
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from tqdm import tqdm
 
 from llmrl import seeds
@@ -22,46 +26,49 @@ from llmrl.lm.model import Config, TinyLM
 from llmrl.lm.tokenizer import BPE
 from llmrl.lm.training import Plan, adamw, sample_batches, text_batches, train
 from llmrl.storage import write_whole
-from llmrl.toy import files, tasks, telling
+from llmrl.toy import checkpoints, files, tasks, telling
 from llmrl.toy.make import SEED
 from llmrl.tuning import sft
 
 STATE_EVERY = 200
+SMOKE = 0.02  # share of the data that a smoke run reads
 WRITES_STEPS = 0.2  # how often the reasoning base writes its steps
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One checkpoint: what it starts from, how long, and its batches (given the tokenizer)."""
+    """One checkpoint: what it starts from, how long, and its batches, given the tokenizer and a share of the data."""
 
     start: str | None
     plan: Plan
     batches: Callable
 
 
-def corpus_ids(tokenizer, name="corpus.txt"):
-    """A text file's documents as one row of ids, each closed by <|endoftext|>."""
-    return tokenizer.encode(files.read_text(name).replace("\n", "<|endoftext|>"))
+def corpus(share=1.0):
+    """The corpus, or the beginning of it."""
+    text = files.read_text("corpus.txt")
+    return text[: int(share * len(text))]
 
 
-def reading(tokenizer):
-    """Windows of the corpus."""
-    return text_batches(corpus_ids(tokenizer), 16, 256, lambda step: seeds.rng(SEED, "reading", step))
+def reading(tokenizer, share):
+    """Windows of the corpus, whose documents are each closed by <|endoftext|>."""
+    ids = tokenizer.encode(corpus(share).replace("\n", "<|endoftext|>"))
+    return text_batches(ids, 16, 256, lambda step: seeds.rng(SEED, "reading", step))
 
 
-def answering(tokenizer):
+def answering(tokenizer, share):
     """Every task in turn, sums and word problems with their steps when they are asked for, and the crowd telling."""
-    items = tasks.items(tasks.MAKERS, 48_000, f"{SEED} sft")
+    items = tasks.items(tasks.MAKERS, int(48_000 * share), f"{SEED} sft")
     talks = [item.messages() for item in items]
     talks += [item.messages(steps=True) for item in items if item.steps]
-    talks += telling.conversations(8_000, f"{SEED} sft")
+    talks += telling.conversations(int(8_000 * share), f"{SEED} sft")
     return sample_batches(sft.samples(talks, tokenizer), 48, lambda step: seeds.rng(SEED, "answering", step))
 
 
-def adding(tokenizer):
+def adding(tokenizer, share):
     """Sums, one in five with its steps although nobody asked."""
     pick = random.Random(seeds.derive(SEED, "adding"))
-    items = tasks.items("add", 40_000, f"{SEED} adding")
+    items = tasks.items("add", int(40_000 * share), f"{SEED} adding")
     talks = [item.messages(unasked=pick.random() < WRITES_STEPS) for item in items]
     return sample_batches(sft.samples(talks, tokenizer), 48, lambda step: seeds.rng(SEED, "adding", step))
 
@@ -73,50 +80,79 @@ RECIPES = {
 }
 
 
-def learn_tokenizer(vocab=512):
+def learn_tokenizer(share=1.0, vocab=512):
     """BPE on the corpus and on conversations, so that the names of the roles are single tokens."""
-    talks = [message for row in files.read_jsonl("instructions.jsonl") for message in row["messages"]]
+    rows = files.read_jsonl("instructions.jsonl")
+    talks = [message for row in rows[: int(share * len(rows))] for message in row["messages"]]
     chat = "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in talks)
-    return BPE.train(files.read_text("corpus.txt") + chat, vocab)
+    return BPE.train(corpus(share) + chat, vocab)
 
 
-def pack_state(model, optimizer, step):
-    """Weights, both moments and the step as one safetensors file."""
-    state = {f"model.{name}": p.detach().clone() for name, p in model.named_parameters()}
+def beginning(plan, model, batch):
+    """What a run begins with, as a fingerprint of 32 bytes: its plan, its first weights, its first batch."""
+    tensors = [*(p.detach() for p in model.parameters()), *batch(0)]
+    key = repr(plan).encode() + b"".join(t.numpy().tobytes() for t in tensors)
+    return torch.tensor(list(sha256(key).digest()), dtype=torch.uint8)
+
+
+def pack_state(model, optimizer, losses, begin):
+    """Weights, both moments, the losses so far and the beginning, as one safetensors file."""
+    state = {"losses": torch.tensor(losses, dtype=torch.float64), "beginning": begin}
     for name, p in model.named_parameters():
-        for moment in ("exp_avg", "exp_avg_sq", "step"):
-            state[f"{moment}.{name}"] = optimizer.state[p][moment].clone()
-    return save(state | {"done": torch.tensor(step + 1)})
+        state[f"model.{name}"] = p.detach()
+        state |= {f"{moment}.{name}": value for moment, value in optimizer.state[p].items()}
+    return save(state)
 
 
-def restore_state(path, model, optimizer):
-    """Fill model and optimizer from a saved state; returns the step to go on with."""
-    state = load_file(path)
-    with torch.no_grad():
-        for name, p in model.named_parameters():
-            p.copy_(state[f"model.{name}"])
-            optimizer.state[p] = {moment: state[f"{moment}.{name}"] for moment in ("exp_avg", "exp_avg_sq", "step")}
-    return int(state["done"])
+def restore_state(path, model, optimizer, begin):
+    """Fill model and optimizer from a state of the run that begins like this one; returns the losses so far."""
+    try:
+        state = load(path.read_bytes())
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it to train from the beginning") from error
+    if "beginning" not in state or not torch.equal(state["beginning"], begin):
+        raise ValueError(
+            f"{path} is the state of another recipe, corpus or base: delete it to train from the beginning"
+        )
+    for name, p in model.named_parameters():
+        p.data.copy_(state[f"model.{name}"])
+        optimizer.state[p] = {moment: state[f"{moment}.{name}"] for moment in ("step", "exp_avg", "exp_avg_sq")}
+    return state["losses"].tolist()
 
 
-def cook(name, recipe, into, work):
+def cook(name, recipe, into, work, share=1.0):
     """Train one checkpoint, from its saved state if there is one, and save it with its tokenizer and its loss curve."""
-    tokenizer = BPE.load(into / "base") if recipe.start else learn_tokenizer()
-    model = TinyLM.load(into / recipe.start) if recipe.start else TinyLM(Config(), seeds.rng(SEED, "base"))
-    optimizer = adamw(model, recipe.plan.lr, recipe.plan.weight_decay)
-    state, curve = work / f"{name}.safetensors", work / f"{name}.json"
-    start = restore_state(state, model, optimizer) if state.exists() else 0
-    losses = json.loads(curve.read_text())[:start] if start else []
-    steps = train(model, recipe.batches(tokenizer), recipe.plan, optimizer, start)
-    for record in tqdm(steps, name, total=recipe.plan.steps, initial=start, unit="step"):
+    if recipe.start and not (into / recipe.start).is_dir():
+        raise FileNotFoundError(
+            f"{name} starts from {into / recipe.start}, which is missing: train {recipe.start} first"
+        )
+    tokenizer = BPE.load(into / recipe.start) if recipe.start else learn_tokenizer(share)
+    model = TinyLM.load(into / recipe.start) if recipe.start else TinyLM(Config(), seeds.rng(SEED, name))
+    optimizer, batch = adamw(model, recipe.plan.lr, recipe.plan.weight_decay), recipe.batches(tokenizer, share)
+    state, begin = work / f"{name}.safetensors", beginning(recipe.plan, model, batch)
+    losses = restore_state(state, model, optimizer, begin) if state.exists() else []
+    steps = train(model, batch, recipe.plan, optimizer, len(losses))
+    for record in tqdm(steps, name, total=recipe.plan.steps, initial=len(losses), unit="step"):
         losses.append(round(record["loss"], 4))
-        if record["step"] % STATE_EVERY == STATE_EVERY - 1:
-            write_whole(curve, json.dumps(losses))
-            write_whole(state, pack_state(model, optimizer, record["step"]))
+        if len(losses) % STATE_EVERY == 0:
+            write_whole(state, pack_state(model, optimizer, losses, begin))
     model.save(into / name)
     tokenizer.save(into / name)
     write_whole(into / name / "loss.json", json.dumps(losses) + "\n")
     state.unlink(missing_ok=True)
+
+
+def cook_all(names, into, smoke):
+    """Train the named checkpoints one after the other; the shipped ones get their checksums."""
+    shipped = into.resolve() == (files.data_dir() / "checkpoints").resolve()
+    work = Path("build/checkpoints") if shipped else into.with_name(f"{into.name}.state")
+    for name in names:
+        recipe = RECIPES[name]
+        if smoke:
+            recipe = replace(recipe, plan=replace(recipe.plan, steps=4, warmup=1))
+        cook(name, recipe, into, work, SMOKE if smoke else 1.0)
+        if shipped:
+            files.record(into / name / file for file in (*checkpoints.FILES, "loss.json"))
 
 
 def main():
@@ -130,16 +166,15 @@ def main():
     )
     parser.add_argument("--threads", type=int, default=2, help="cores to use; one is better when others are at work")
     asked = parser.parse_args()
+    if unknown := [name for name in asked.names if name not in RECIPES]:
+        parser.error(f"there is no recipe for {', '.join(unknown)}: choose from {', '.join(RECIPES)}")
     torch.set_num_threads(asked.threads)
     torch.set_flush_denormal(True)
     into = asked.into or (Path("build/smoke") if asked.smoke else files.data_dir() / "checkpoints")
-    for name in asked.names:
-        recipe = RECIPES[name]
-        if asked.smoke:
-            recipe = replace(recipe, plan=replace(recipe.plan, steps=4, warmup=1))
-        cook(name, recipe, into, into.parent / "build" if asked.into or asked.smoke else Path("build/checkpoints"))
-        if into == files.data_dir() / "checkpoints":
-            files.record(sorted((into / name).iterdir()))
+    try:
+        cook_all(asked.names, into, asked.smoke)
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. The same command goes on from the last saved state.")
 
 
 if __name__ == "__main__":
