@@ -59,6 +59,21 @@ def test_a_row_does_not_depend_on_its_companions():
         torch.testing.assert_close(alone.logp[0], together.logp[i, :n], atol=1e-5, rtol=0)
 
 
+def test_a_prompt_asked_many_times_is_read_once_and_answered_each_time():
+    asked, stop, read = [PROMPTS[i] for i in (1, 0, 1, 1, 0, 2)], stops(9), []
+    hook = MODEL.embed.register_forward_hook(lambda module, inputs, out: read.append(tuple(inputs[0].shape)))
+    out = generate(MODEL, asked, 9, HOT, stop, rng(0))
+    hook.remove()
+    assert read[:2] == [(3, 9), (6, 1)], "three different prompts, then six rows"
+    for i, prompt in enumerate(asked):
+        row, said = torch.tensor([prompt + out.ids[i][out.mask[i]].tolist()]), out.mask[i]
+        expected = token_logp(MODEL(row), row)[0, len(prompt) - 1 :]
+        torch.testing.assert_close(out.logp[i][said], expected, atol=1e-5, rtol=1e-5)
+    greedily = generate(MODEL, asked, 9, stop=()).ids
+    assert torch.equal(greedily[[0, 1, 5]], generate(MODEL, [asked[i] for i in (0, 1, 5)], 9, stop=()).ids)
+    assert torch.equal(greedily[0], greedily[2]) and len({tuple(ids) for ids in out.ids[[0, 2, 3]].tolist()}) == 3
+
+
 def test_a_sampled_row_does_not_depend_on_its_companions():
     first = generate(MODEL, PROMPTS, 15, HOT, stops(15), rng(0))
     other = generate(MODEL, [PROMPTS[1], PROMPTS[1], PROMPTS[2], PROMPTS[0], PROMPTS[0]], 15, HOT, stops(15), rng(0))

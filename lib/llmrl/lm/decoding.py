@@ -42,7 +42,7 @@ def draw(probabilities, dice):
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen: the best at temperature 0; else scores are divided by it, filtered, and dice rolled."""
+    """How the next token is chosen: the best at temperature 0; above, scores are divided by it, filtered, and drawn."""
 
     temperature: float = 0.0
     top_k: int = 0

@@ -1,11 +1,12 @@
 """Many texts at once, each token computed once.
 
-Prompts of different lengths are padded on the left, so that the newest token of every row stands in the last column.
-The cache keeps what the layers computed for the past; a row that has said its stop token is frozen, and when a quarter
-of the rows are frozen they are taken out of the computation. What a row says depends on its prompt and its dice alone.
+Prompts of different lengths are padded on the left, so that the newest token of every row stands in the last column;
+a prompt that is asked many times is read once. The cache keeps what the layers computed for the past. A row that has
+said its stop token is frozen, and when a quarter of the rows are frozen they are taken out of the computation.
+What a row says depends on its prompt and its dice alone, and its log-probabilities are the model's own.
 Left out: beams (see `decoding`), streaming, adding new prompts while others run.
 
-Shapes: B prompts, T positions of the longest prompt, N positions of the longest completion, V vocabulary.
+Shapes: B prompts, R of them still speaking, T positions of the longest prompt, N positions to come, V vocabulary.
 """
 
 from dataclasses import dataclass
@@ -37,45 +38,69 @@ class Completions:
 def generate(model, prompts, max_new, sampling=Sampling(), stop=(IM_END,), generator=None):
     """Continue every prompt until it says a token of stop, by max_new tokens at most.  prompts: lists of ids"""
     check(model, prompts, max_new, stop)
-    device = model.embed.weight.device
-    ids, real = (x.to(device) for x in pad_left(prompts))
-    dice = sampling.dice(len(ids), max_new, generator).to(device)
+    dice = sampling.dice(len(prompts), max_new, generator).to(model.embed.weight.device)
     with torch.inference_mode():
-        said, logp = decode(model, ids, real, sampling, dice, torch.tensor(stop, dtype=torch.long, device=device))
+        said, logp = speak(model, *read(model, prompts, max_new), sampling, dice, stop)
     mask = said >= 0
     said, mask, logp = (x[:, : int(mask.sum(1).max())].clone() for x in (said, mask, logp))
     return Completions(said.masked_fill(~mask, PAD), mask, logp, tuple(stop))
 
 
-def decode(model, ids, real, sampling, dice, stop):
-    """The loop: ids and real (B, T) -> said (B, max_new), -1 behind the end, and its log-probabilities."""
-    (B, T), max_new = ids.shape, dice.shape[1]
-    said, logp = torch.full((B, max_new), -1, device=ids.device), torch.zeros(B, max_new, device=ids.device)
-    cache = new_cache(model, B, T + max_new)
-    visible = torch.cat([real, real.new_ones(B, max_new)], dim=1) if not real.all() else None  # (B, T + max_new)
-    rows, alive = torch.arange(B, device=ids.device), real.new_ones(B)
-    for t in range(max_new):
-        mask = None if visible is None else visible[:, : T + t]
-        logits = model.unembed(model.hidden(ids, mask, cache)[:, -1]).float()  # (rows, V)
-        token = sampling.choose(logits, dice[rows, t])
-        said[rows[alive], t] = token[alive]
-        logp[rows[alive], t] = logits.log_softmax(-1).gather(-1, token[:, None]).squeeze(-1)[alive]
+@dataclass
+class Rows:
+    """The rows that still speak: which of the B they are, what each may look at, what the layers remember of them."""
+
+    index: torch.Tensor  # (R,)
+    visible: torch.Tensor  # (R, T + N) bool, False on padding; None where nothing is padded
+    cache: list
+
+    def keep(self, chosen):
+        """Go on with these rows only, or with several copies of one."""
+        self.index, self.visible = self.index[chosen], None if self.visible is None else self.visible[chosen]
+        for past in self.cache:
+            past.keep(chosen)
+
+    def next_logits(self, model, ids):
+        """Scores of the token that follows ids, which follow what is remembered.  (R, T) -> (R, V)"""
+        mask = None if self.visible is None else self.visible[:, : self.cache[0].length + ids.shape[1]]
+        return model.unembed(model.hidden(ids, mask, self.cache)[:, -1]).float()
+
+
+def read(model, prompts, max_new):
+    """Read every prompt, once however often it is asked.  -> the rows and their first scores (B, V)"""
+    place = {prompt: i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+    ids, real = (x.to(model.embed.weight.device) for x in pad_left(place))
+    visible = None if real.all() else torch.cat([real, real.new_ones(len(ids), max_new)], dim=1)
+    rows = Rows(torch.arange(len(ids), device=ids.device), visible, new_cache(model, len(ids), ids.shape[1] + max_new))
+    logits = rows.next_logits(model, ids)
+    if len(place) < len(prompts):
+        copies = torch.tensor([place[tuple(prompt)] for prompt in prompts], device=ids.device)
+        rows.keep(copies)
+        rows.index, logits = torch.arange(len(prompts), device=ids.device), logits[copies]
+    return rows, logits
+
+
+def speak(model, rows, logits, sampling, dice, stop):
+    """Token after token.  dice (B, N) -> said (B, N), -1 behind the end, and its log-probabilities (B, N)"""
+    said, logp = torch.full_like(dice, -1, dtype=torch.long), torch.zeros_like(dice, dtype=torch.float32)
+    stop, alive = torch.tensor(stop, dtype=torch.long, device=dice.device), rows.index >= 0
+    for t in range(dice.shape[1]):
+        token = sampling.choose(logits, dice[rows.index, t])  # (R,)
+        chosen = logits.log_softmax(-1).gather(-1, token[:, None]).squeeze(-1)
+        said[rows.index, t], logp[rows.index, t] = token.masked_fill(~alive, -1), chosen.masked_fill(~alive, 0)
         alive = alive & ~torch.isin(token, stop)
-        count = int(alive.sum())
-        if count == 0:
+        speaking = alive.nonzero().squeeze(-1)
+        if len(speaking) == 0 or t + 1 == dice.shape[1]:
             break
-        if count <= 0.75 * len(rows):
-            keep = alive.nonzero().squeeze(-1)
-            rows, token, alive = rows[keep], token[keep], alive[keep]
-            visible = None if visible is None else visible[keep]
-            for past in cache:
-                past.keep(keep)
-        ids = token[:, None]
+        if len(speaking) <= 0.75 * len(alive):
+            rows.keep(speaking)
+            token, alive = token[speaking], alive[speaking]
+        logits = rows.next_logits(model, token[:, None])
     return said, logp
 
 
 def pad_left(prompts):
-    """Lists of ids -> ids (B, T), padded on the left, and real (B, T), True on tokens."""
+    """Rows of ids -> ids (B, T), padded on the left, and real (B, T), True on tokens."""
     T = max(map(len, prompts))
     ids = torch.tensor([[PAD] * (T - len(prompt)) + list(prompt) for prompt in prompts])
     real = torch.arange(T) >= torch.tensor([[T - len(prompt)] for prompt in prompts])
