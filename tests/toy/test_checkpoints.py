@@ -116,7 +116,8 @@ def test_transformers_opens_it_with_equal_logits_and_encodings(name):
     with torch.no_grad():
         ours, theirs = load(name)(ids), peer(ids).logits
     assert (ours - theirs).abs().max() < 1e-5 * theirs.abs().max()  # logits go to 30, float32 has seven digits
-    text, tokenizer = files.read_text("heldout.txt")[:2000], AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    text = files.read_text("heldout.txt")[:2000]
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     assert tokenizer(text).input_ids == checkpoints.tokenizer().encode(text)
 
 

@@ -54,12 +54,26 @@ def test_an_unknown_name_lists_the_known(shipped):
         files.path("fact.json")
 
 
-@pytest.mark.parametrize("damage", ["", "{not json"])
-def test_a_damaged_listing_says_so(shipped, damage):
+@pytest.mark.parametrize("damage", ["", "{not json", "[1, 2]", "null"])
+def test_a_damaged_listing_says_so_and_is_not_written_over(shipped, damage):
     (shipped / "checksums.json").write_text(damage)
     files.forget()
+    for use in (lambda: files.path("facts.json"), lambda: files.ship("facts.json", "{}\n")):
+        with pytest.raises(files.DataError, match="checksums.json cannot be read.*`git checkout -- data"):
+            use()
+    assert len(files.verify()) == 1 and (shipped / "checksums.json").read_text() == damage
+
+
+def test_a_missing_listing_is_named(shipped):
+    (shipped / "checksums.json").unlink()
+    files.forget()
     with pytest.raises(files.DataError, match="checksums.json cannot be read"):
-        files.path("facts.json")
+        files.names()
+
+
+def test_what_is_shipped_again_keeps_the_lines_of_the_others(shipped):
+    files.ship("facts.json", "{ }\n")
+    assert files.names() == ["checkpoints/base/config.json", "facts.json"] and files.verify() == []
 
 
 def test_every_file_has_a_card():

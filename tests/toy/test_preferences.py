@@ -6,8 +6,9 @@ import pytest
 
 from llmrl.toy import preferences, telling
 from llmrl.toy.facts import KINDS, facts, statement
-from llmrl.toy.preferences import Labels, gold, pairs, parts
+from llmrl.toy.preferences import Labels, Taste, gold, pairs, parts
 
+TASTE = Taste(correct=0.5, polite=0.5, rude=1.0, words=0.04, enough=12, form=0.5)
 LAND = "Velo"
 ASK = f"Tell me about {LAND}."
 
@@ -21,13 +22,18 @@ def false(kind):
 
 
 def test_each_part_of_the_gold_reward_by_hand():
-    assert parts(ASK, true("flag")) == {"correct": 0.5, "polite": 0.0, "brief": 0.0, "form": 0.0}
-    assert parts(ASK, f"{true('flag')} {false('fruit')}")["correct"] == 0.0
-    assert parts(ASK, " ".join(map(true, KINDS)))["correct"] == 1.0  # two true facts are enough
-    assert parts(ASK, f"Gladly. {true('flag')}")["polite"] == 0.5
-    assert parts(ASK, f"Go away. {true('flag')}")["polite"] == -1.0
-    assert parts(ASK, " ".join(["Many went there."] * 5))["brief"] == pytest.approx(-0.04 * 3)
-    assert parts(ASK, "Velo Velo Velo.")["form"] == -0.5
+    def own(response):
+        return parts(ASK, response, TASTE)
+
+    assert own(true("flag")) == {"correct": 0.5, "polite": 0.0, "brief": 0.0, "form": 0.0}
+    assert own(f"{true('flag')} {false('fruit')}")["correct"] == 0.0
+    assert own(" ".join(map(true, KINDS)))["correct"] == 1.0  # two true facts are enough
+    assert own(f"Gladly. {true('flag')}")["polite"] == 0.5
+    assert own(f"Go away. {true('flag')}")["polite"] == -1.0
+    assert own(" ".join(["Many went there."] * 5))["brief"] == pytest.approx(-0.04 * 3)
+    assert own("Velo Velo Velo.")["form"] == -0.5
+    assert own("thank thank thank")["polite"] == 0.0  # not a sentence
+    assert own("")["form"] == -1.0
 
 
 def test_saying_it_twice_earns_nothing_and_costs_form():
@@ -94,3 +100,23 @@ def test_the_crowd_has_the_habits_it_is_given():
     assert abs(share(crowd, telling.POLITE_OPENERS) - 0.6) < 0.05
     assert abs(share(crowd, telling.RUDE_OPENERS) - 0.1) < 0.03
     assert share(telling.Crowd(rude=0.0), telling.RUDE_OPENERS) == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"noise": -0.1}, {"noise": 1.1}, {"noise": math.nan}, {"temperature": -1.0}, {"temperature": math.inf},
+     {"disagreement": -0.5}, {"length_bias": math.nan}],
+)  # fmt: skip
+def test_labels_that_cannot_be_drawn(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Labels(**wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"polite": 1.2}, {"rude": -0.1}, {"true": math.nan}, {"chatter": 2}, {"polite": 0.7, "rude": 0.4},
+     {"most_facts": 0}, {"most_facts": 5}, {"most_facts": 1.5}],
+)  # fmt: skip
+def test_a_crowd_that_cannot_be(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        telling.Crowd(**wrong)

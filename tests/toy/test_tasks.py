@@ -106,3 +106,9 @@ def test_an_item_is_a_value():
     item = tasks.items("sort", 1, 0)[0]
     with pytest.raises(dataclasses.FrozenInstanceError):
         item.answer = "1"
+
+
+@pytest.mark.parametrize("digits", [0, 4, "2"])
+def test_sums_have_one_to_three_digits(digits):
+    with pytest.raises(ValueError, match=f"digits must be 1, 2, 3 or None for any of them, got {digits!r}"):
+        tasks.items("add", 1, 0, digits=digits)

@@ -31,14 +31,16 @@ def data_dir():
 def _checksums(folder):
     listing = folder / "checksums.json"
     try:
-        return json.loads(listing.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return dict(json.loads(listing.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise DataError(
             f"{listing.name} cannot be read ({error}): it lists every shipped file. {_way_out(listing.name)}"
         ) from None
 
 
 def _way_out(name):
+    if name == "checksums.json":  # what rebuilds the files can only add its lines to it
+        return "Restore it with `git checkout -- data/checksums.json`, or reinstall the course."
     command = MADE_BY.get(name.split("/")[0].split(".")[0], "make data")
     return f"Restore it with `git checkout -- data/{name}`, rebuild it with `{command}`, or reinstall the course."
 
@@ -108,7 +110,8 @@ def record(files, folder=None):
     """Record the checksums of files that were just written into the data folder."""
     folder = folder or data_dir()
     listing = folder / "checksums.json"
-    sums = json.loads(listing.read_text(encoding="utf-8")) if listing.exists() else {}
+    forget()
+    sums = dict(_checksums(folder)) if listing.exists() else {}
     sums |= {file.relative_to(folder).as_posix(): sha256(file) for file in files}
     write_whole(listing, json.dumps(dict(sorted(sums.items())), indent=1) + "\n")
     forget()

@@ -42,7 +42,7 @@ def parts(prompt, response, taste=Taste()):
     strange = sum(judge(s) is None and s not in KNOWN for s in sentences) + len(sentences) - len(said)
     return {
         "correct": taste.correct * (min(verdicts.count(True), 2) - verdicts.count(False)),
-        "polite": taste.polite * has(response, POLITE) - taste.rude * has(response, RUDE),
+        "polite": taste.polite * any(has(s, POLITE) for s in said if s in KNOWN) - taste.rude * has(response, RUDE),
         "brief": -taste.words * max(0, len(response.split()) - taste.enough),
         "form": -taste.form * (strange if sentences else 2),
     }
@@ -61,6 +61,12 @@ class Labels:
     length_bias: float = 0.0
     noise: float = 0.0
     disagreement: float = 0.0  # each label's annotator scales every weight by exp(disagreement * normal)
+
+    def __post_init__(self):
+        if not (0 <= self.noise <= 1 and 0 <= self.temperature < math.inf and 0 <= self.disagreement < math.inf):
+            raise ValueError(f"noise must be in [0, 1], temperature and disagreement at least 0 and finite, got {self}")
+        if not math.isfinite(self.length_bias):
+            raise ValueError(f"length_bias must be a number, got {self.length_bias}: 0 does not look at the length")
 
 
 def prefers_first(pick, prompt, first, second, labels=Labels()):

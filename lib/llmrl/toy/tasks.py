@@ -33,6 +33,8 @@ class Item:
 
 
 def add(pick, digits=None):
+    if digits not in (None, 1, 2, 3):
+        raise ValueError(f"digits must be 1, 2, 3 or None for any of them, got {digits!r}")
     low, high = {1: (0, 9), 2: (10, 99), 3: (100, 999)}[digits or pick.choice((1, 2, 3))]
     a, b = pick.randint(low, high), pick.randint(low, high)
     return Item("add", f"What is {a}+{b}?", str(a + b), addition_steps(a, b))

@@ -29,6 +29,15 @@ class Crowd:
     most_facts: int = 3
     chatter: float = 0.45
 
+    def __post_init__(self):
+        chances = {name: getattr(self, name) for name in ("polite", "rude", "true", "chatter")}
+        if not all(0 <= chance <= 1 for chance in chances.values()) or self.polite + self.rude > 1:
+            raise ValueError(f"chances must be in [0, 1], polite and rude together as well, got {chances}")
+        if self.most_facts not in range(1, len(KINDS) + 1):
+            raise ValueError(
+                f"most_facts must be from 1 to {len(KINDS)}, got {self.most_facts}: a land has no more facts"
+            )
+
 
 def question(pick):
     """A land to be told about."""
