@@ -145,7 +145,7 @@ def test_the_groups_own_mean_as_baseline_costs_one_answers_share():
 
 
 def test_training_finds_the_rewarded_token():
-    model, plan = lively(), GroupPlan(steps=25, prompts=2, answers=8, max_new=1, lr=1e-2)
+    model, plan = lively(), GroupPlan(steps=40, prompts=2, answers=16, max_new=1, lr=1e-2)
 
     def judge(answers):
         return [[float(answer == [7]) for answer in group] for group in answers]
