@@ -31,6 +31,8 @@ from llmrl.toy.arithmetic import last_number, wrote_steps
 from llmrl.toy.words import UNTOLD_LANDS
 from llmrl.tuning import chat, sft
 
+MIDDLE = 5  # the step at which over-optimisation is looked at on its way
+
 
 def row(what, before, after, up=True):
     """One measured difference: two lists of numbers, question by question."""
@@ -45,10 +47,10 @@ def correct(model, items, sampling=Sampling(), seed=0, max_new=48):
     return [float(tasks.verify(item, answer)) for item, answer in zip(items, said)]
 
 
-def told(model, seed, n=128):
-    """Prompts, sampled answers, gold rewards, and the KL of each answer to nothing yet: (prompts, answers, gold)."""
+def told(model, seed, n=256):
+    """What a model tells when it samples: prompts, answers, and the gold reward of each."""
     prompts = [talk[0]["content"] for talk in telling.conversations(n, f"{seed} told")]
-    said = sft.answers(model, prompts, 80, Sampling(temperature=1.0), seeds.rng(seed, "told"))
+    said = sft.answers(model, prompts, 112, Sampling(temperature=1.0), seeds.rng(seed, "told"))
     return prompts, said, [preferences.gold(p, a) for p, a in zip(prompts, said)]
 
 
@@ -94,10 +96,10 @@ def direct_preference(seed):
 def over_optimised(seed):
     """A reward model that also likes length, followed without a leash: proxy up, gold up and then down."""
     reference, tokens = checkpoints.load("sft"), checkpoints.tokenizer()
-    liked = preferences.pairs(768, f"{seed} rm", preferences.Labels(length_bias=0.08))
+    liked = preferences.pairs(1024, f"{seed} rm", preferences.Labels(length_bias=0.05))
     pairs = [(a[0], b[0]) for a, b in dpo.rendered(liked)]
     judge = reward_model.RewardModel(reference)
-    for _ in reward_model.train(judge, pairs, Plan(steps=60, lr=1e-3, warmup=5), seed=seed):
+    for _ in reward_model.train(judge, pairs, Plan(steps=100, lr=1e-3, warmup=5), seed=seed):
         pass
     fresh = dpo.rendered(preferences.pairs(256, f"{seed} rm test"))
     margin = judge.score([a[0] for a, _ in fresh]) - judge.score([b[0] for _, b in fresh])
@@ -115,7 +117,7 @@ def over_optimised(seed):
         judge_all = lambda said: [proxy([p] * len(g), map(tokens.decode, g)) for p, g in zip(prompts, said)]  # noqa: E731
         return [chat.prompt_ids([{"role": "user", "content": p}]) for p in prompts], judge_all
 
-    model, plan = copy.deepcopy(reference), group.GroupPlan(steps=60, prompts=8, answers=8, max_new=80, lr=5e-4)
+    model, plan = copy.deepcopy(reference), group.GroupPlan(steps=42, prompts=8, answers=8, max_new=80, lr=5e-4)
     seen = [told(model, seed)]
     steps = group.train(model, ask, plan, seed=seed)
     for record in steps:
@@ -125,9 +127,6 @@ def over_optimised(seed):
     yield row(f"proxy reward, start to step {plan.steps}", proxies[0], proxies[2])
     yield row(f"gold reward, start to step {MIDDLE}", golds[0], golds[1])
     yield row(f"gold reward, step {MIDDLE} to step {plan.steps}", golds[1], golds[2], up=False)
-
-
-MIDDLE = 15
 
 
 def reasoning(seed):
@@ -169,7 +168,7 @@ def more_samples(seed, n=16):
 
 
 def distilled(seed):
-    """A student a quarter of the size learns a teacher's weighing of every token better than the words it is shown."""
+    """A student a sixth of the size learns a teacher's weighing of every token better than the words it is shown."""
     teacher = checkpoints.load("sft")
     data = sft.samples(telling.conversations(300, f"{seed} students"))
     batch = sample_batches(data, 32, lambda step: seeds.rng(seed, "student", step))
@@ -177,7 +176,7 @@ def distilled(seed):
     gaps = {}
     for name, loss in (("words", None), ("weights", distill.soft_loss(teacher))):
         student = TinyLM(Config(width=64, layers=2, heads=2, kv_heads=1, ffn=176), seeds.rng(seed, "student"))
-        for _ in fit(student, batch, Plan(steps=300, lr=4e-3), **({"loss": loss} if loss else {})):
+        for _ in fit(student, batch, Plan(steps=240, lr=4e-3), **({"loss": loss} if loss else {})):
             pass
         gaps[name] = [gap(student, ids, mask) for ids, mask in test]
     yield row(
@@ -213,13 +212,13 @@ EFFECTS = (supervised, direct_preference, over_optimised, reasoning, more_sample
 
 
 def measure(job):
-    """All rows of one effect for one seed, on one thread."""
+    """All rows of one effect for one seed, on one thread, with the seconds that one core was busy."""
     effect, seed = job
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    start = time.perf_counter()
+    start = time.process_time()
     rows = list(effect(seed))
-    took = round(time.perf_counter() - start, 1)
+    took = round(time.process_time() - start, 1)
     return [{"effect": effect.__name__, "seed": seed, "seconds": took} | r for r in rows]
 
 

@@ -26,10 +26,10 @@ class Taste:
     """What an annotator values; the course's gold reward is the default."""
 
     correct: float = 0.5  # per true fact, up to two; minus per false one
-    polite: float = 0.5  # once
-    rude: float = 1.0  # taken off, once
-    words: float = 0.04  # taken off per word beyond `enough`
-    enough: int = 12
+    polite: float = 1.5  # once
+    rude: float = 1.5  # taken off, once
+    words: float = 0.02  # taken off per word beyond `enough`
+    enough: int = 15
     form: float = 0.5  # taken off per sentence that the grammar does not know, or that says something again
 
 
