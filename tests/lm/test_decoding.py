@@ -93,6 +93,12 @@ def test_greedy_continues_with_the_best_token():
     assert greedy(counting, torch.tensor([[0, 1], [3, 4]]), 4).tolist() == [[0, 1, 2, 3, 4, 0], [3, 4, 0, 1, 2, 3]]
 
 
+@pytest.mark.parametrize("ids", [[[0]], torch.tensor([0]), torch.zeros(1, 0, dtype=torch.long), torch.tensor([[0.0]])])
+def test_ids_are_a_tensor_of_rows(ids):
+    with pytest.raises(TypeError, match="ids must be a torch.long tensor of shape .B, T. with at least one token"):
+        greedy(counting, ids, 1)
+
+
 def test_sample_follows_the_model_and_its_own_stream():
     def model(ids):
         return LOGITS[:1].expand(*ids.shape, 4)
@@ -123,6 +129,7 @@ def test_the_first_row_draws_the_same_alone():
         (lambda: Sampling(float("nan")), "temperature must be at least 0"),
         (lambda: Sampling(1.0, -2), "top_k must be"),
         (lambda: Sampling(1.0, 0, 2.0), "top_p must be"),
+        (lambda: greedy(counting, torch.tensor([[0]]), -3), "max_new must be a whole number of at least 1, got -3"),
         (lambda: greedy(counting, torch.tensor([[0]]), 0), "max_new must be a whole number of at least 1, got 0"),
         (lambda: sample(counting, torch.tensor([[0]]), 1), "generator is None: pass generator=llmrl.seeds.rng"),
     ],

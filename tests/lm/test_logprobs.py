@@ -36,10 +36,22 @@ def test_token_logp_has_the_gradient_of_cross_entropy():
     assert torch.autograd.gradcheck(lambda x: token_logp(x, ids), logits)
 
 
-@pytest.mark.parametrize("logits, ids", [((2, 3, 5), (2, 4)), ((2, 5), (2, 5)), ((3, 5), (3,)), ((1, 3, 5), (2, 3))])
+@pytest.mark.parametrize("logits, ids", [((2, 3, 5), (2, 4)), ((2, 5), (2, 5)), ((1, 3, 5), (2, 3))])
 def test_token_logp_refuses_ids_the_logits_do_not_belong_to(logits, ids):
     with pytest.raises(ValueError, match=r"logits must be \(B, T, V\).*call the model on exactly these ids"):
         token_logp(torch.zeros(logits), torch.zeros(ids, dtype=torch.long))
+
+
+@pytest.mark.parametrize("wrong", [-100, 5])
+def test_token_logp_refuses_labels_that_are_no_tokens(wrong):
+    with pytest.raises(ValueError, match=rf"ids must be in \[0, 5\), got {wrong}: .* not by ids such as -100"):
+        token_logp(torch.zeros(1, 2, 5), torch.tensor([[1, wrong]]))
+
+
+@pytest.mark.parametrize("mask", [torch.ones(2, 3), torch.ones(3).bool(), torch.ones(2, 1).bool()])
+def test_masked_mean_refuses_masks_it_would_miscount(mask):
+    with pytest.raises(ValueError, match=r"mask must be bool of shape \(2, 3\) like x"):
+        masked_mean(torch.zeros(2, 3), mask)
 
 
 def test_masked_mean_is_the_mean_of_what_is_kept():

@@ -186,7 +186,10 @@ def test_damaged_folders_are_named(tmp_path):
         TinyLM.load(tmp_path)
     file.write_bytes(whole)
     settings.write_text(text[:50])
-    with pytest.raises(ValueError, match="config.json must be JSON"):
+    with pytest.raises(ValueError, match="config.json must be a JSON object"):
+        TinyLM.load(tmp_path)
+    settings.write_text("[1, 2]")
+    with pytest.raises(ValueError, match="config.json must be a JSON object"):
         TinyLM.load(tmp_path)
 
 
@@ -197,7 +200,8 @@ def test_damaged_folders_are_named(tmp_path):
         ({"tie_word_embeddings": False}, "tie_word_embeddings must be True, got False"),
         ({"attention_bias": True}, "attention_bias must be False"),
         ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4}}, "rope_type must be 'default', got 'llama3'"),
-        ({"head_dim": 8}, "head_dim must be hidden_size / num_attention_heads = 6, got 8"),
+        ({"head_dim": 8}, "head_dim must be hidden_size / num_attention_heads, got 8 for 24 / 4"),
+        ({"vocab_size": "40"}, "vocab must be a whole number of at least 1, got '40'"),
         ({"num_hidden_layers": 3}, "9 tensors are missing, unknown or of another shape"),
         ({"num_key_value_heads": 4}, "tensors are missing, unknown or of another shape"),
         ({"intermediate_size": 21}, "tensors are missing, unknown or of another shape"),
@@ -207,8 +211,13 @@ def test_settings_that_do_not_fit_are_named(tmp_path, change, message):
     lively().save(tmp_path)
     settings = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**settings, **change}))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"{tmp_path.name}: .*{message}"):
         TinyLM.load(tmp_path)
+
+
+def test_a_config_is_a_config():
+    with pytest.raises(TypeError, match="config must be a Config, got 512"):
+        TinyLM(512)
 
 
 @pytest.mark.parametrize(
@@ -219,8 +228,9 @@ def test_settings_that_do_not_fit_are_named(tmp_path, change, message):
         ({"heads": 4, "kv_heads": 3}, "heads must be a multiple of kv_heads, got 4 and 3"),
         ({"layers": 0}, "layers must be a whole number of at least 1, got 0"),
         ({"vocab": 2.5}, "vocab must be a whole number of at least 1, got 2.5"),
-        ({"eps": 0.0}, "eps must be above 0 and finite, got 0.0"),
-        ({"rope_base": float("inf")}, "rope_base must be above 0 and finite, got inf"),
+        ({"eps": 0.0}, "eps must be a number above 0, got 0.0"),
+        ({"rope_base": float("inf")}, "rope_base must be a number above 0, got inf"),
+        ({"eps": "1e-5"}, "eps must be a number above 0, got '1e-5'"),
     ],
 )
 def test_impossible_sizes_are_named(sizes, message):

@@ -28,20 +28,30 @@ def look_back(ids, mask, past):
     return (causal & mask[:, None, None, :]) | itself  # (B, 1, T, past + T)
 
 
-def check(ids, mask, past, config):
-    """Say what is wrong with ids or mask before an index error far inside does."""
+def check_ids(ids):
+    """ids are whole numbers in rows."""
     if not torch.is_tensor(ids) or ids.dtype != torch.long or ids.dim() != 2 or 0 in ids.shape:
         got = f"{ids.dtype} of shape {tuple(ids.shape)}" if torch.is_tensor(ids) else type(ids).__name__
         raise TypeError(
             f"ids must be a torch.long tensor of shape (B, T) with at least one token, got {got}: "
             f"torch.tensor([tokenizer.encode(text)]) is a batch of one"
         )
+
+
+def check_range(ids, vocab):
+    """ids name rows of a vocabulary."""
     lowest, highest = (int(end) for end in ids.aminmax())
-    if lowest < 0 or highest >= config.vocab:
+    if lowest < 0 or highest >= vocab:
         raise ValueError(
-            f"ids must be in [0, {config.vocab}), got {lowest if lowest < 0 else highest}: "
-            f"encode the text with the tokenizer this model was trained with"
+            f"ids must be in [0, {vocab}), got {lowest if lowest < 0 else highest}: encode the text with the tokenizer "
+            f"this model was trained with, and hide what is not to be learned by a mask, not by ids such as -100"
         )
+
+
+def check(ids, mask, past, config):
+    """Say what is wrong with a batch before an index error far inside does."""
+    check_ids(ids)
+    check_range(ids, config.vocab)
     shape = (ids.shape[0], past + ids.shape[1])
     if shape[1] > config.context:
         raise ValueError(

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
+from llmrl.lm import batch
+
 
 def top_k_filter(logits, k):
     """Keep the k best scores (and what ties with the last of them), the rest become -inf; k = 0 keeps all.  (.., V)"""
@@ -89,6 +91,7 @@ def sample(model, ids, max_new, temperature=1.0, top_k=0, top_p=1.0, generator=N
 
 @torch.no_grad()
 def continue_text(model, ids, max_new, sampling, generator):
+    batch.check_ids(ids)
     check_max_new(max_new)
     dice = sampling.dice(len(ids), max_new, generator).to(ids.device)
     for t in range(max_new):

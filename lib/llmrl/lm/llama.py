@@ -57,26 +57,27 @@ def write_settings(config, dtype=torch.float32):
     }
 
 
-def read_settings(settings, source):
+def read_settings(settings):
     """Ours from config.json; what TinyLM cannot be is refused."""
     for name, (ours, silent) in REQUIRED.items():
         if settings.get(name, silent) != ours:
             raise ValueError(
-                f"{source}: {name} must be {ours!r}, got {settings.get(name, silent)!r}: TinyLM is a Llama with tied "
+                f"{name} must be {ours!r}, got {settings.get(name, silent)!r}: TinyLM is a Llama with tied "
                 f"embeddings and no biases, load anything else with transformers"
             )
     missing = [theirs for theirs in SIZES.values() if theirs not in settings]
     if missing:
-        raise ValueError(f"{source}: settings must name every size and lack {', '.join(missing)}: restore config.json")
+        raise ValueError(f"settings must name every size and lack {', '.join(missing)}: restore config.json")
     rope = {"rope_theta": settings.get("rope_theta", 10000.0), **(settings.get("rope_parameters") or {})}
     if rope.get("rope_type", "default") != "default" or settings.get("rope_scaling"):
         got = settings.get("rope_scaling") or rope["rope_type"]
-        raise ValueError(f"{source}: rope_type must be 'default', got {got!r}: load it with transformers")
+        raise ValueError(f"rope_type must be 'default', got {got!r}: load it with transformers")
     config = {ours: settings[theirs] for ours, theirs in SIZES.items()}
-    if settings.get("head_dim") not in (None, config["width"] // config["heads"]):
+    head_dim = settings.get("head_dim")
+    if head_dim is not None and head_dim * config["heads"] != config["width"]:
         raise ValueError(
-            f"{source}: head_dim must be hidden_size / num_attention_heads = {config['width'] // config['heads']}, "
-            f"got {settings['head_dim']}: load it with transformers"
+            f"head_dim must be hidden_size / num_attention_heads, got {head_dim} for {config['width']!r} / "
+            f"{config['heads']!r}: load it with transformers"
         )
     return {**config, "rope_base": rope["rope_theta"]}
 
@@ -138,10 +139,10 @@ def load(folder):
     from safetensors.torch import load as from_bytes
 
     try:
-        settings = json.loads(read(folder, "config.json"))
-    except ValueError as error:
+        settings = dict(json.loads(read(folder, "config.json")))
+    except (ValueError, TypeError) as error:
         path = Path(folder) / "config.json"
-        raise ValueError(f"{path} must be JSON, and is not ({error}): restore the file") from error
+        raise ValueError(f"{path} must be a JSON object, and is not ({error}): restore the file") from error
     try:
         return settings, from_bytes(read(folder, "model.safetensors"))
     except SafetensorError as error:

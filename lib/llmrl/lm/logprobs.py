@@ -9,6 +9,8 @@ Shapes: B sequences, T positions, V vocabulary.
 
 import torch
 
+from llmrl.lm import batch
+
 
 def log_softmax(logits):
     r"""$z_i-\log\sum_j e^{z_j}$, the largest score subtracted first so that no power overflows.  (.., V) -> (.., V)"""
@@ -18,15 +20,22 @@ def log_softmax(logits):
 
 def token_logp(logits, ids):
     r"""$\log\pi(y_t\mid y_{<t})$ of every token but the first.  logits (B, T, V), ids (B, T) -> (B, T-1)"""
-    if ids.dim() != 2 or logits.shape[:-1] != ids.shape:
+    batch.check_ids(ids)
+    if logits.shape[:-1] != ids.shape:
         raise ValueError(
             f"logits must be (B, T, V) for ids of shape (B, T), got logits {tuple(logits.shape)} and ids "
             f"{tuple(ids.shape)}: call the model on exactly these ids, one row per sequence"
         )
+    batch.check_range(ids, logits.shape[-1])
     following = ids.roll(-1, dims=1)[..., None]  # (B, T, 1); the last has nothing to follow and is cut off
     return logits.log_softmax(-1).gather(-1, following).squeeze(-1)[:, :-1]  # (B, T-1)
 
 
 def masked_mean(x, mask, dim=None):
     """Mean over the True entries of mask; 0 where there are none. `where`, not `*`: padding may hold nan."""
+    if mask.dtype != torch.bool or mask.shape != x.shape:
+        raise ValueError(
+            f"mask must be bool of shape {tuple(x.shape)} like x, got {mask.dtype} of shape {tuple(mask.shape)}: "
+            f"compare to make it bool, expand it to give every entry its own"
+        )
     return torch.where(mask, x, 0.0).sum(dim) / mask.sum(dim).clamp(min=1)

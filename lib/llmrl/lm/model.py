@@ -41,8 +41,9 @@ class Config:
             if not isinstance(size, int) or isinstance(size, bool) or size < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}: the defaults work")
         for name in ("rope_base", "eps"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)!r}: the defaults work")
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+                raise ValueError(f"{name} must be a number above 0, got {value!r}: the defaults work")
         if self.width % (2 * self.heads):
             raise ValueError(
                 f"width must be a multiple of 2 * heads, got width {self.width} and heads {self.heads}: every head "
@@ -155,6 +156,8 @@ class TinyLM(nn.Module):
 
     def __init__(self, config, generator=None):
         super().__init__()
+        if not isinstance(config, Config):
+            raise TypeError(f"config must be a Config, got {config!r}: TinyLM(Config(width=64)) names what differs")
         self.config = config
         self.embed = Embedding(config.vocab, config.width)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
@@ -213,7 +216,11 @@ class TinyLM(nn.Module):
     @classmethod
     def from_llama(cls, settings, weights, source):
         """A model from what the hub stores: the settings of config.json and the weights under Llama's names."""
-        model = cls(Config(**llama.read_settings(settings, source)))
+        try:
+            config = Config(**llama.read_settings(settings))
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from None
+        model = cls(config)
         shapes = {name: weight.shape for name, weight in model.named_parameters()}
         weights = llama.read_weights(model.config.layers, weights, shapes, source)
         model.to(weights["embed.weight"]).load_state_dict(weights)
