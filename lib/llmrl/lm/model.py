@@ -19,6 +19,7 @@ from torch import nn
 from llmrl import seeds
 from llmrl.lm import batch, llama
 from llmrl.lm.product import product
+from llmrl.lm.swiglu import swiglu
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class FFN(nn.Module):
         self.down = Linear(config.ffn, config.width)
 
     def forward(self, x):
-        return self.down(F.silu(self.gate(x)) * self.up(x))
+        return self.down(swiglu(self.gate(x), self.up(x)))
 
 
 class Layer(nn.Module):
