@@ -7,10 +7,9 @@ the table to data/effects.json. Left out: everything a chapter will add to make 
 
 import argparse
 import copy
-import json
 import multiprocessing
 import time
-from statistics import mean, stdev
+from statistics import mean
 
 import torch
 from tqdm import tqdm
@@ -28,17 +27,12 @@ from llmrl.reasoning.search import best_of_n, majority_vote
 from llmrl.rlhf import kl, reward_model
 from llmrl.toy import checkpoints, facts, files, preferences, tasks, telling
 from llmrl.toy.arithmetic import last_number, wrote_steps
+from llmrl.toy.effect_table import as_text, holds, row, store
 from llmrl.toy.words import UNTOLD_LANDS
 from llmrl.tuning import chat, sft
 
+SEEDS = [0, 1, 2]
 MIDDLE = 5  # the step at which over-optimisation is looked at on its way
-
-
-def row(what, before, after, up=True):
-    """One measured difference: two lists of numbers, question by question."""
-    difference = [b - a for a, b in zip(before, after, strict=True)]
-    return {"what": what, "before": mean(before), "after": mean(after), "difference": mean(difference),
-            "error": stdev(difference) / len(difference) ** 0.5, "direction": "up" if up else "down"}  # fmt: skip
 
 
 def correct(model, items, sampling=Sampling(), seed=0, max_new=48):
@@ -117,7 +111,7 @@ def over_optimised(seed):
         judge_all = lambda said: [proxy([p] * len(g), map(tokens.decode, g)) for p, g in zip(prompts, said)]  # noqa: E731
         return [chat.prompt_ids([{"role": "user", "content": p}]) for p in prompts], judge_all
 
-    model, plan = copy.deepcopy(reference), group.GroupPlan(steps=42, prompts=8, answers=8, max_new=80, lr=5e-4)
+    model, plan = copy.deepcopy(reference), group.GroupPlan(steps=40, prompts=8, answers=8, max_new=72, lr=5e-4)
     seen = [told(model, seed)]
     steps = group.train(model, ask, plan, seed=seed)
     for record in steps:
@@ -222,34 +216,20 @@ def measure(job):
     return [{"effect": effect.__name__, "seed": seed, "seconds": took} | r for r in rows]
 
 
-def holds(r):
-    """Whether a row's difference has its sign and is larger than twice its standard error."""
-    return (1 if r["direction"] == "up" else -1) * r["difference"] > 2 * r["error"]
-
-
-def as_text(rows):
-    lines = [f"{'effect':18} {'seed':>4} {'sec':>5}  {'before':>7} {'after':>7} {'diff':>7} {'± 2 se':>7}     what"]
-    for r in rows:
-        numbers = f"{r['before']:>7.3f} {r['after']:>7.3f} {r['difference']:>+7.3f} {2 * r['error']:>7.3f}"
-        verdict = "holds" if holds(r) else "FAILS"
-        lines.append(f"{r['effect']:18} {r['seed']:>4} {r['seconds']:>5.0f}  {numbers} {verdict} {r['what']}")
-    return "\n".join(lines)
-
-
 def main():
     parser = argparse.ArgumentParser(description="Measure every effect the course stands on and store the table.")
     parser.add_argument(
-        "names", nargs="*", help=f"some of {', '.join(e.__name__ for e in EFFECTS)}; only a full run is stored"
+        "names", nargs="*", help=f"some of {', '.join(e.__name__ for e in EFFECTS)}; the rest of the table stays"
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="others than 0 1 2 are not stored")
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
     jobs = [(e, seed) for e in EFFECTS if not asked.names or e.__name__ in asked.names for seed in asked.seeds]
     with multiprocessing.get_context("spawn").Pool(asked.jobs) as pool:
         rows = [r for found in tqdm(pool.imap(measure, jobs), "effects", total=len(jobs)) for r in found]
     print(as_text(rows))
-    if not asked.names:
-        files.ship("effects.json", json.dumps(rows, indent=1) + "\n")
+    if asked.seeds == SEEDS:
+        store(rows, [e.__name__ for e in EFFECTS])
     raise SystemExit(not all(map(holds, rows)))
 
 
