@@ -32,6 +32,14 @@ def _shifted(x, largest):
     wrong=(
         Wrong("small probabilities round to 0 and log(0) is -inf; never leave the logs", lambda x: x.softmax(-1).log()),
         Wrong("e to a large score overflows; subtract the largest first", lambda x: _shifted(x, 0.0)),
+        Wrong(
+            "e to a large score is infinite, and infinity by infinity is no number; subtract the largest, never divide",
+            lambda x: (x.exp() / x.exp().sum(-1, keepdim=True)).log(),
+        ),
+        Wrong(
+            "the sum ran over all rows; each row has a sum of its own, over the last dimension",
+            lambda x: x - x.max() - (x - x.max()).exp().sum().log(),
+        ),
         Wrong("subtract the largest of each row, not of the whole tensor", lambda x: _shifted(x, x.max())),
         Wrong("the sum runs over the last dimension, the vocabulary", lambda x: x.log_softmax(0)),
         Wrong("these are probabilities; their logarithm is wanted", lambda x: x.softmax(-1)),
@@ -71,6 +79,14 @@ def _gathered(logits, ids):
             lambda logits, ids: _gathered(logits, ids)[:, 1:],
         ),
         Wrong(
+            "every token was read at its own place; position t is about token t+1, so T tokens give T-1 numbers",
+            lambda logits, ids: _gathered(logits, ids),
+        ),
+        Wrong(
+            "softmax has rounded a small probability to 0 before the log was taken; use log_softmax",
+            lambda logits, ids: logits[:, :-1].softmax(-1).log().gather(-1, ids[:, 1:, None]).squeeze(-1),
+        ),
+        Wrong(
             "each token was read from the logits after it, which have already seen it",
             lambda logits, ids: _gathered(logits[:, 1:], ids[:, :-1]),
         ),
@@ -97,6 +113,8 @@ def token_logp(answer, solution):
     logits = torch.tensor([[[0.0, 1.0, 2.0], [3.0, 0.0, 1.0], [0.0, 2.0, 0.0]], [[1.0, 1.0, 0.0]] * 3])  # (2, 3, 3)
     ids = torch.tensor([[0, 2, 1], [2, 1, 0]])
     yield differs(answer(logits, ids), solution(logits, ids), "on two texts of three tokens")
+    far = torch.tensor([[[0.0, 200.0, 0.0], [0.0, 0.0, 0.0]]]), torch.tensor([[1, 0]])
+    yield differs(answer(*far), solution(*far), "on scores 200 apart")
     one = torch.zeros(1, 1, 3), torch.zeros(1, 1, dtype=torch.long)
     yield differs(answer(*one), solution(*one), "on a text of one token, where nothing is predicted")
 
@@ -132,6 +150,10 @@ def _choice(scores):
             "the best text for each token was picked, not the best token for each text",
             lambda h, e: (_choice(h[:, -1] @ e.T)[0], (h[:, -1] @ e.T).argmax(0)),
         ),
+        Wrong(
+            "one place was picked for the whole batch; argmax(-1) picks one token for each text",
+            lambda h, e: (_choice(h[:, -1] @ e.T)[0], (h[:, -1] @ e.T).argmax()),
+        ),
     ),
 )
 def next_token(answer, solution):
@@ -160,10 +182,16 @@ def _slip(part, count):
     return lambda c: size.parameters(c) | {part: count(c)}
 
 
+def _one_layer(*parts):
+    """A count in which these parts of a layer were taken once, however many layers there are."""
+    return lambda c: (whole := size.parameters(c)) | {part: whole[part] // c.layers for part in parts}
+
+
 @exercise(
     "lm.parameters",
     title="Count a model's parameters from its shape",
-    signature='parameters(config) -> {"embedding": int, "attention": int, "ffn": int, "norms": int}',
+    signature="parameters(config with vocab, width, layers, heads, kv_heads, head_width, ffn) -> "
+    '{"embedding": int, "attention": int, "ffn": int, "norms": int}',
     solution="llmrl.lm.size.parameters",
     minutes=15,
     difficulty=2,
@@ -188,7 +216,13 @@ def _slip(part, count):
             "the gated network has three matrices: gate, up, down",
             _slip("ffn", lambda c: c.layers * 2 * c.width * c.ffn),
         ),
-        Wrong("every layer has a network of its own", _slip("ffn", lambda c: 3 * c.width * c.ffn)),
+        Wrong("every layer has a network of its own", _one_layer("ffn")),
+        Wrong("every layer has an attention of its own", _one_layer("attention")),
+        Wrong("attention and network come once per layer; multiply both by layers", _one_layer("attention", "ffn")),
+        Wrong(
+            "attention, network and two norms come once per layer; multiply all three by layers",
+            lambda c: _one_layer("attention", "ffn")(c) | {"norms": 3 * c.width},
+        ),
         Wrong("one more norm follows the last layer", _slip("norms", lambda c: 2 * c.layers * c.width)),
     ),
 )
@@ -198,8 +232,8 @@ def parameters(answer, solution):
 
 
 def _adder(ids):
-    """A model whose next token is the sum of all tokens so far, modulo 5.  (B, T) -> (B, T, 5)"""
-    return F.one_hot(ids.cumsum(1) % 5, 5).float()
+    """A model whose next token is one more than the sum of all tokens so far, modulo 5.  (B, T) -> (B, T, 5)"""
+    return F.one_hot((ids.cumsum(1) + 1) % 5, 5).float()
 
 
 def _loop(model, ids, rounds, read=lambda logits: logits[:, -1].argmax(-1), seen=lambda ids: ids):
@@ -224,7 +258,14 @@ def _loop(model, ids, rounds, read=lambda logits: logits[:, -1].argmax(-1), seen
             "the model was asked once; ask it again for every new token",
             lambda m, ids, n: torch.cat([ids, m(ids)[:, -1:].argmax(-1).repeat(1, n)], 1),
         ),
-        Wrong("the model saw only the newest token", lambda m, ids, n: _loop(m, ids, n, seen=lambda ids: ids[:, -1:])),
+        Wrong(
+            "the model saw only the newest token; without a cache it remembers nothing of the text before",
+            lambda m, ids, n: _loop(m, ids, n, seen=lambda ids: ids[:, -1:]),
+        ),
+        Wrong(
+            "a model without a cache has to read the whole text every round, not only at first",
+            lambda m, ids, n: torch.cat([ids, _loop(m, _loop(m, ids, 1)[:, -1:], n - 1, seen=lambda x: x[:, -1:])], 1),
+        ),
         Wrong("the first position was read", lambda m, ids, n: _loop(m, ids, n, read=lambda z: z[:, 0].argmax(-1))),
         Wrong("the text itself comes first, then what is new", lambda m, ids, n: _loop(m, ids, n)[:, ids.shape[1] :]),
         Wrong("there was one round too many", lambda m, ids, n: _loop(m, ids, n + 1)),

@@ -24,6 +24,22 @@ EPS = 1e-4
     ),
     wrong=(
         Wrong(
+            "a deviation of 0 was treated apart; the rule adds 1e-4 to every deviation, so small ones do not blow up",
+            lambda r: torch.where((s := r.std(1, keepdim=True)) > 0, (r - r.mean(1, True)) / s, 0.0),
+        ),
+        Wrong(
+            "mean and deviation are the prompt's own; these are of all prompts together",
+            lambda r: (r - r.mean()) / (r.std() + EPS),
+        ),
+        Wrong(
+            "the deviation is the prompt's own, so that every prompt pulls alike",
+            lambda r: (r - r.mean(1, True)) / (r.std() + EPS),
+        ),
+        Wrong(
+            "that is the variance; the deviation is its root",
+            lambda r: (r - r.mean(1, True)) / (r.var(1, keepdim=True) + EPS),
+        ),
+        Wrong(
             "the mean is the prompt's own, not that of all prompts",
             lambda r: (r - r.mean()) / (r.std(1, keepdim=True) + EPS),
         ),
@@ -44,7 +60,7 @@ EPS = 1e-4
 def group_advantage(answer, solution):
     for case, rewards in {
         "where all answers earn the same": torch.ones(2, 4),
-        "on one right answer among four, twice": torch.tensor([[0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]]),
         "on two prompts of different scale": torch.tensor([[1.0, 2.0, 3.0], [30.0, 10.0, 20.0]]),
+        "on one right answer among four, twice": torch.tensor([[0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]]),
     }.items():
         yield differs(answer(rewards), solution(rewards), case)
