@@ -74,14 +74,18 @@ def test_make_help_has_one_line_for_each_target():
 @needs_make
 @pytest.mark.parametrize("target", [name for name in TARGETS if name not in ("clean", "help")])
 def test_every_target_sets_up_first(target):
-    said = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    said = subprocess.run(
+        ["make", "--no-print-directory", "-n", target], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert said.returncode == 0 and said.stdout.splitlines()[0] == "sh .ci/setup"
 
 
 @needs_make
 @pytest.mark.parametrize("target", ["data", "checkpoints", "bench", "effects"])
 def test_the_modules_make_calls_exist(target):
-    said = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, timeout=60).stdout
+    said = subprocess.run(
+        ["make", "--no-print-directory", "-n", target], cwd=ROOT, capture_output=True, text=True, timeout=60
+    ).stdout
     module = re.search(r"-m ([\w.]+)", said)[1]
     file = ROOT / (module.replace(".", "/") if module.startswith("bench") else "lib/" + module.replace(".", "/"))
     assert file.with_suffix(".py").is_file() or (file / "__main__.py").is_file()
