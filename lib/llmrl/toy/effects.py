@@ -205,11 +205,15 @@ def forgotten(seed):
 EFFECTS = (supervised, direct_preference, over_optimised, reasoning, more_samples, distilled, forgotten)
 
 
-def measure(job):
-    """All rows of one effect for one seed, on one thread, with the seconds that one core was busy."""
-    effect, seed = job
+def settle():
+    """How a process that measures computes: on one thread, with the tiniest numbers taken for zero."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+
+
+def measure(job):
+    """All rows of one effect for one seed, with the seconds that one core was busy."""
+    effect, seed = job
     start = time.process_time()
     rows = list(effect(seed))
     took = round(time.process_time() - start, 1)
@@ -225,7 +229,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
     jobs = [(e, seed) for e in EFFECTS if not asked.names or e.__name__ in asked.names for seed in asked.seeds]
-    with multiprocessing.get_context("spawn").Pool(asked.jobs) as pool:
+    with multiprocessing.get_context("spawn").Pool(asked.jobs, settle) as pool:
         rows = [r for found in tqdm(pool.imap(measure, jobs), "effects", total=len(jobs)) for r in found]
     print(as_text(rows))
     if asked.seeds == SEEDS:
