@@ -53,6 +53,7 @@ def play(monkeypatch):
 
 
 def test_all_pictures_are_in_the_page_and_described(play):
+    open_before = plt.get_fignums()
     page, bundle, metadata = play(draw, alt=ALT, beta=[1, 5, 9])
     (figure,), (image,), (slider,) = page.all("figure"), page.all("img"), page.all("input")
     frames = json.loads(figure["data-frames"])
@@ -61,7 +62,7 @@ def test_all_pictures_are_in_the_page_and_described(play):
     assert image["alt"] == metadata["image/png"]["alt"] == f"{ALT}; beta = 5"
     assert image["src"] == frames[1][0] == player.PNG + bundle["image/png"]
     assert (slider["min"], slider["max"], slider["value"], slider["aria-valuetext"]) == ("0", "2", "1", "5")
-    assert figure["aria-label"] == ALT and not plt.get_fignums()
+    assert figure["aria-label"] == ALT and plt.get_fignums() == open_before
 
 
 def test_the_page_is_the_same_twice_names_nothing_and_fetches_nothing(play):

@@ -169,7 +169,6 @@ def main():
     if unknown := [name for name in asked.names if name not in RECIPES]:
         parser.error(f"there is no recipe for {', '.join(unknown)}: choose from {', '.join(RECIPES)}")
     torch.set_num_threads(asked.threads)
-    torch.set_flush_denormal(True)
     into = asked.into or (Path("build/smoke") if asked.smoke else files.data_dir() / "checkpoints")
     try:
         cook_all(asked.names, into, asked.smoke)
@@ -178,4 +177,5 @@ def main():
 
 
 if __name__ == "__main__":
+    torch.set_flush_denormal(True)  # the tiniest moments of the optimizer count as zero: they are slow to compute with
     main()
