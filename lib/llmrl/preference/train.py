@@ -17,11 +17,8 @@ from llmrl.tuning import chat
 
 def rendered(pairs, tokenizer=None):
     """Rows {"prompt", "chosen", "rejected"} -> ((ids, mask) of the chosen, (ids, mask) of the rejected) each."""
-
-    def talk(prompt, answer):
-        return chat.render([{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}], tokenizer)
-
-    return [(talk(row["prompt"], row["chosen"]), talk(row["prompt"], row["rejected"])) for row in pairs]
+    sides = ("chosen", "rejected")
+    return [tuple(chat.render(chat.exchange(row["prompt"], row[side]), tokenizer) for side in sides) for row in pairs]
 
 
 def answer_logp(model, samples):

@@ -33,7 +33,7 @@ def folder(name):
 
 def load(name, device=None):
     """A checkpoint as a model ready to be asked."""
-    return TinyLM.load(folder(name)).to(device or "cpu").eval()
+    return TinyLM.load(folder(name)).to(device or "cpu")
 
 
 @cache

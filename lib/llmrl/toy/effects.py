@@ -16,9 +16,8 @@ from tqdm import tqdm
 
 from llmrl import seeds
 from llmrl.lm.decoding import Sampling
-from llmrl.lm.logprobs import token_logp
 from llmrl.lm.model import Config, TinyLM
-from llmrl.lm.training import Plan, sample_batches
+from llmrl.lm.training import Plan, next_token_loss, sample_batches
 from llmrl.lm.training import train as fit
 from llmrl.policy import group
 from llmrl.preference import train as dpo
@@ -43,17 +42,21 @@ def correct(model, items, sampling=Sampling(), seed=0, max_new=48):
 
 def told(model, seed, n=256):
     """What a model tells when it samples: prompts, answers, and the gold reward of each."""
-    prompts = [talk[0]["content"] for talk in telling.conversations(n, f"{seed} told")]
+    prompts = [messages[0]["content"] for messages in telling.conversations(n, f"{seed} told")]
     said = sft.answers(model, prompts, 112, Sampling(temperature=1.0), seeds.rng(seed, "told"))
     return prompts, said, [preferences.gold(p, a) for p, a in zip(prompts, said)]
+
+
+def talk(prompt, said):
+    """What was said as a conversation; silence becomes a full stop, since an answer has to say something."""
+    return chat.exchange(prompt, said.strip() or ".")
 
 
 def divergence(model, reference, prompts, said):
     r"""KL(model || reference) of whole answers, summed over tokens exactly, per answer the model gave."""
     found = []
     for prompt, answer in zip(prompts, said):
-        talk = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer.strip() or "."}]
-        ids, mask = (torch.tensor([x]) for x in chat.render(talk))
+        ids, mask = (torch.tensor([x]) for x in chat.render(talk(prompt, answer)))
         with torch.no_grad():
             found.append(kl.exact(model(ids), reference(ids))[:, :-1][mask[:, 1:]].sum().item())
     return found
@@ -62,7 +65,8 @@ def divergence(model, reference, prompts, said):
 def supervised(seed):
     """SFT: the base model learns to answer."""
     items = tasks.items(tasks.MAKERS, 240, f"{seed} test", test=True)
-    model, before = checkpoints.load("base"), correct(checkpoints.load("base"), items)
+    model = checkpoints.load("base")
+    before = correct(model, items)
     talks = [r["messages"] for r in files.read_jsonl("instructions.jsonl") if r["split"] == "train"]
     for _ in sft.tune(model, talks, Plan(steps=200, lr=2e-3), 32, seed):
         pass
@@ -100,16 +104,13 @@ def over_optimised(seed):
     yield row("pairs ranked as gold does, chance to reward model", [0.5] * 256, (margin > 0).float().tolist())
 
     def proxy(prompts, said):
-        talks = (
-            [{"role": "user", "content": p}, {"role": "assistant", "content": a.strip() or "."}]
-            for p, a in zip(prompts, said)
-        )
-        return judge.score([chat.render(talk)[0] for talk in talks]).tolist()
+        return judge.score([chat.render(talk(p, a))[0] for p, a in zip(prompts, said)]).tolist()
 
     def ask(step):
-        prompts = [talk[0]["content"] for talk in telling.conversations(plan.prompts, f"{seed} asked {step}")]
+        asked = [messages[:1] for messages in telling.conversations(plan.prompts, f"{seed} asked {step}")]
+        prompts = [messages[0]["content"] for messages in asked]
         judge_all = lambda said: [proxy([p] * len(g), map(tokens.decode, g)) for p, g in zip(prompts, said)]  # noqa: E731
-        return [chat.prompt_ids([{"role": "user", "content": p}]) for p in prompts], judge_all
+        return [chat.prompt_ids(messages) for messages in asked], judge_all
 
     model, plan = copy.deepcopy(reference), group.GroupPlan(steps=40, prompts=8, answers=8, max_new=72, lr=5e-4)
     seen = [told(model, seed)]
@@ -168,21 +169,15 @@ def distilled(seed):
     batch = sample_batches(data, 32, lambda step: seeds.rng(seed, "student", step))
     test = sft.samples(telling.conversations(128, f"{seed} student test"))
     gaps = {}
-    for name, loss in (("words", None), ("weights", distill.soft_loss(teacher))):
+    for name, loss in (("words", next_token_loss), ("weights", distill.soft_loss(teacher))):
         student = TinyLM(Config(width=64, layers=2, heads=2, kv_heads=1, ffn=176), seeds.rng(seed, "student"))
-        for _ in fit(student, batch, Plan(steps=240, lr=4e-3), **({"loss": loss} if loss else {})):
+        for _ in fit(student, batch, Plan(steps=240, lr=4e-3), loss=loss):
             pass
-        gaps[name] = [gap(student, ids, mask) for ids, mask in test]
+        with torch.no_grad():
+            gaps[name] = [next_token_loss(student, torch.tensor([i]), torch.tensor([m])).item() for i, m in test]
     yield row(
         "log-loss on held-out answers, student of words to student of weights", gaps["words"], gaps["weights"], up=False
     )
-
-
-def gap(model, ids, mask):
-    """Mean log-loss of one answer."""
-    ids, mask = torch.tensor([ids]), torch.tensor([mask])
-    with torch.no_grad():
-        return -token_logp(model(ids), ids)[mask[:, 1:]].mean().item()
 
 
 def forgotten(seed):

@@ -12,6 +12,11 @@ Left out: tool calls and other templates. The template's text is saved with the 
 ROLES = ("system", "user", "assistant")
 
 
+def exchange(prompt, answer):
+    """One question and its answer, as messages."""
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+
+
 def render(messages, tokenizer=None):
     """Messages {"role", "content"} -> (ids, answer_mask), lists of one length. None is the course's own tokenizer."""
     tokenizer = _or_own(tokenizer)
