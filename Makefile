@@ -12,7 +12,7 @@ QUIET := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.Neve
 NBVAL := --nbval --nbval-current-env -p llmrl.course.timing
 
 .DEFAULT_GOAL := help
-.PHONY: setup lab test run check data checkpoints bench effects clean help
+.PHONY: setup lab test run check data checkpoints studies bench effects clean help
 
 setup: ## make .venv with the pinned packages (once; then it takes no time)
 	@sh .ci/setup
@@ -38,6 +38,9 @@ data: setup ## rebuild the shipped data files, byte for byte
 
 checkpoints: setup ## train the shipped models anew (under 40 minutes on two cores)
 	$(PY) -m llmrl.toy.recipes
+
+studies: setup ## make the shipped results that take a lesson too long (about 30 minutes)
+	$(PY) -m llmrl.studies
 
 bench: setup ## measure the library against its peers, as ratios in one run
 	$(PY) -m bench

@@ -12,7 +12,7 @@ from llmrl.course import places
 from llmrl.lesson.first_cell import repository
 
 ROOT = places.root()
-TARGETS = "setup lab test run check data checkpoints bench effects clean help".split()
+TARGETS = "setup lab test run check data checkpoints studies bench effects clean help".split()
 
 
 def test_every_command_is_described(capsys):
@@ -81,7 +81,7 @@ def test_every_target_sets_up_first(target):
 
 
 @needs_make
-@pytest.mark.parametrize("target", ["data", "checkpoints", "bench", "effects"])
+@pytest.mark.parametrize("target", ["data", "checkpoints", "studies", "bench", "effects"])
 def test_the_modules_make_calls_exist(target):
     said = subprocess.run(
         ["make", "--no-print-directory", "-n", target], cwd=ROOT, capture_output=True, text=True, timeout=60

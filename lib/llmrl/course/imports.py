@@ -17,7 +17,7 @@ RANKS = {
     "tuning": 4, "policy": 4, "perf": 4,
     "preference": 5,
     "rlhf": 6, "reasoning": 6,
-    "toy.recipes": 7, "toy.effects": 7, "toy.effect_table": 7,
+    "toy.recipes": 7, "toy.effects": 7, "toy.effect_table": 7, "studies": 7,
     "course": 8,
     "__main__": 9,
 }  # fmt: skip

@@ -1,9 +1,10 @@
 """What an exercise is, and where exercises are found.
 
-A subject folder keeps its exercises in exercises.py; whatever Exercise that module defines is found by its name. The
-decorated function is the checker: a generator that probes the learner's answer beside the library's solution, case by
-case, and yields None when all is well or a sentence about what is not. Every exercise brings the wrong answers people
-really give: a learner who gives one of them reads the sentence that belongs to it, and a test runs them all.
+A subject folder keeps its exercises in exercises.py, or in a folder exercises/ with one module per lesson; whatever
+Exercise such a module defines is found by its name. The decorated function is the checker: a generator that probes the
+learner's answer beside the library's solution, case by case, and yields None when all is well or a sentence about what
+is not. Every exercise brings the wrong answers people really give: a learner who gives one of them reads the sentence
+that belongs to it, and a test runs them all.
 Left out: any exercise. The kit knows no algorithm.
 
     @exercise("lm.rms_norm", title="Root mean square", signature="rms_norm(x: (..., D)) -> (..., D)",
@@ -71,14 +72,17 @@ def exercise(name, **about):
 
 @cache
 def exercises():
-    """Every exercise of the course by its name, from the exercises.py of every subject."""
+    """Every exercise of the course by its name, from the exercises of every subject."""
     import llmrl
 
     found = {}
     for package in pkgutil.iter_modules(llmrl.__path__, "llmrl."):
         name = f"{package.name}.exercises"
         if package.ispkg and importlib.util.find_spec(name):
-            add(found, importlib.import_module(name))
+            subject = importlib.import_module(name)
+            add(found, subject)
+            for lesson in pkgutil.iter_modules(getattr(subject, "__path__", ()), f"{name}."):
+                add(found, importlib.import_module(lesson.name))
     return found
 
 

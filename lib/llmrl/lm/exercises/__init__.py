@@ -1,0 +1,1 @@
+"""Exercises on language models, one module per lesson."""
