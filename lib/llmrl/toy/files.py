@@ -12,7 +12,7 @@ from pathlib import Path
 from llmrl.storage import sha256, write_whole
 
 PACKAGE = Path(__file__).resolve().parents[1]
-MADE_BY = {"checkpoints": "make checkpoints", "effects": "make effects", "studies": "make studies"}  # everything else: make data
+MADE_BY = {name: f"make {name}" for name in ("checkpoints", "effects", "studies")}  # everything else: make data
 
 
 class DataError(RuntimeError):
