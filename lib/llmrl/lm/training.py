@@ -69,6 +69,12 @@ def next_token_loss(model, ids, mask):
     return -masked_mean(token_logp(model(ids), ids), mask[:, 1:])
 
 
+@torch.no_grad()
+def mean_loss(model, rows, at_once=64):
+    """The next-token loss over all rows of one length, for measuring.  rows (R, T) -> a number"""
+    return -torch.cat([token_logp(model(ids), ids) for ids in rows.split(at_once)]).mean().item()
+
+
 def update(model, optimizer, loss, clip=1.0):
     """One optimizer step along a loss; returns the length the gradient had before clipping."""
     optimizer.zero_grad()
