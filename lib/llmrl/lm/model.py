@@ -3,8 +3,8 @@ r"""TinyLM: a Llama-shaped decoder, small enough to read in one sitting and to t
 Tokens become vectors; every layer adds what attention finds in the past and what a gated network makes of it to a
 residual stream; the embedding matrix, read backwards, turns the stream into a score for every possible next token:
 $x \leftarrow x + \mathrm{attention}(\mathrm{norm}(x))$, then $x \leftarrow x + \mathrm{ffn}(\mathrm{norm}(x))$.
-Positions enter as rotations of queries and keys. Logits equal those of transformers' Llama on the same weights.
-Left out: dropout, biases, long-context scaling of the rotation.
+Positions enter as rotations of queries and keys, or by another scheme of the module `scheme`. Logits equal those of
+transformers' Llama on the same weights. Left out: dropout, biases.
 
 Shapes: B sequences, T positions, V vocabulary, D width, H heads, K key-value heads, E = D/H width of a head.
 """
@@ -19,6 +19,7 @@ from torch import nn
 from llmrl import seeds
 from llmrl.lm import batch, llama
 from llmrl.lm.product import product
+from llmrl.lm.scheme import Rotary, Scheme
 from llmrl.lm.swiglu import swiglu
 
 
@@ -35,6 +36,7 @@ class Config:
     context: int = 256
     rope_base: float = 10000.0  # beta
     eps: float = 1e-5
+    scheme: Scheme = Rotary()  # how positions are told
 
     def __post_init__(self):
         for name in ("vocab", "width", "layers", "heads", "kv_heads", "ffn", "context"):
@@ -55,10 +57,22 @@ class Config:
                 f"heads must be a multiple of kv_heads, got {self.heads} and {self.kv_heads}: equally many query heads "
                 f"share each key-value head, choose a divisor of {self.heads}"
             )
+        if not isinstance(self.scheme, Scheme):
+            raise ValueError(f"scheme must be a Scheme, got {self.scheme!r}: Rotary() is the usual one")
+        self.scheme.check(self)
 
     @property
     def head_width(self):
         return self.width // self.heads
+
+    def settings(self):
+        """The fields that Llama has, too, as a dictionary; what Llama cannot be is refused."""
+        if self.scheme != Rotary():
+            raise ValueError(
+                f"scheme must be Rotary() in the hub's format, got {str(self.scheme)[:80]}: Llama has no name for it, "
+                f"keep state_dict() and the Config instead"
+            )
+        return {name: value for name, value in asdict(self).items() if name != "scheme"}
 
 
 class Linear(nn.Linear):
@@ -94,9 +108,7 @@ class RMSNorm(nn.Module):
 
 def turns(positions, config):
     r"""$e^{ip\theta_j}$ with $\theta_j=\beta^{-2j/E}$: how far position p turns pair j.  (.., T) -> (.., T, E/2)"""
-    pairs = torch.arange(0, config.head_width, 2, device=positions.device)
-    angle = positions[..., None] / config.rope_base ** (pairs / config.head_width)
-    return torch.polar(torch.ones_like(angle), angle)
+    return config.scheme.turns(positions, config)
 
 
 def rotate(x, turn):
@@ -119,7 +131,8 @@ class Attention(nn.Module):
 
     def forward(self, x, turn, visible=None, past=None):
         q, k, v = (w(x).unflatten(-1, (-1, self.head_width)).transpose(1, 2) for w in (self.q, self.k, self.v))
-        q, k = rotate(q, turn), rotate(k, turn)  # (B, H, T, E) and (B, K, T, E)
+        if turn is not None:
+            q, k = rotate(q, turn), rotate(k, turn)  # (B, H, T, E) and (B, K, T, E)
         if past is not None:
             k, v = past.append(k, v)  # (B, K, past + T, E)
         causal = visible is None and q.shape[2] > 1
@@ -197,9 +210,9 @@ class TinyLM(nn.Module):
         """
         past = cache[0].length if cache else 0
         batch.check(ids, mask, past, self.config)
-        turn = turns(batch.positions(ids, mask, past), self.config)
-        visible = batch.look_back(ids, mask, past)
-        x = self.embed(ids)  # (B, T, D)
+        where, scheme = batch.positions(ids, mask, past), self.config.scheme
+        turn, x = turns(where, self.config), scheme.mark(self.embed(ids), where)  # x (B, T, D)
+        visible = scheme.look_back(ids, mask, past, x)
         yield x
         for layer, memory in zip(self.layers, cache or [None] * len(self.layers)):
             x = layer(x, turn, visible, memory)
@@ -207,7 +220,7 @@ class TinyLM(nn.Module):
 
     def to_transformers(self):
         """The same model as transformers' LlamaForCausalLM: equal logits, its own copy of the weights."""
-        return llama.build(asdict(self.config), self.state_dict())
+        return llama.build(self.config.settings(), self.state_dict())
 
     @classmethod
     def from_transformers(cls, hf):
@@ -229,7 +242,7 @@ class TinyLM(nn.Module):
 
     def save(self, folder):
         """Write config.json and model.safetensors as transformers would, and return the folder."""
-        return llama.save(folder, asdict(self.config), self.state_dict())
+        return llama.save(folder, self.config.settings(), self.state_dict())
 
     @classmethod
     def load(cls, folder):
