@@ -1,11 +1,25 @@
 """Decoding, by exact enumeration and against transformers' filters."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from lively import SMALL, lively
 
-from llmrl.lm.decoding import Sampling, draw, greedy, sample, top_k_filter, top_p_filter
+from llmrl.lm.decoding import (
+    Sampling,
+    beam,
+    beam_step,
+    draw,
+    greedy,
+    min_p_filter,
+    sample,
+    temper,
+    top_k_filter,
+    top_p_filter,
+)
 from llmrl.seeds import rng
 
 LOGITS = torch.tensor([[0.5, 0.3, 0.15, 0.05], [0.05, 0.15, 0.3, 0.5]]).log()
@@ -27,11 +41,51 @@ def test_top_p_keeps_the_smallest_set_that_reaches_p(p, best):
 
 @given(st.integers(0, 1000), st.integers(1, 30), st.floats(0.01, 1.0))
 def test_filters_agree_with_transformers(seed, k, p):
-    from transformers import TopKLogitsWarper, TopPLogitsWarper
+    from transformers import MinPLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
     logits = torch.randn(3, 20, generator=rng(seed), dtype=torch.double)
     assert kept(top_k_filter(logits, k)) == kept(TopKLogitsWarper(k)(None, logits))
     assert kept(top_p_filter(logits, p)) == kept(TopPLogitsWarper(p)(None, logits))
+    assert kept(min_p_filter(logits, p)) == kept(MinPLogitsWarper(p)(None, logits))
+
+
+SCORES = st.lists(st.floats(-20, 20), min_size=1, max_size=8)
+
+
+@given(SCORES, st.integers(1, 10))
+def test_top_k_keeps_k_and_ties(scores, k):
+    logits = torch.tensor([scores], dtype=torch.double)
+    last = sorted(scores, reverse=True)[min(k, len(scores)) - 1]
+    assert kept(top_k_filter(logits, k)) == [[x >= last for x in scores]]
+
+
+@given(SCORES, st.floats(0.01, 1.0))
+def test_top_p_keeps_the_smallest_of_all_sets_that_reach_p(scores, p):
+    """Against every subset there is."""
+    logits = torch.tensor(scores, dtype=torch.double)
+    chosen = top_p_filter(logits, p) > -torch.inf
+    sets = torch.tensor(list(itertools.product((False, True), repeat=len(scores))))  # (2^V, V)
+    mass = (sets * logits.softmax(-1)).sum(-1)
+    assert mass[(sets == chosen).all(-1)] >= p - 1e-9
+    assert not (mass[sets.sum(-1) < chosen.sum()] >= p + 1e-9).any()
+    assert chosen.sum() == 1 or logits[chosen].min() >= logits[~chosen].max() if (~chosen).any() else True
+
+
+@given(SCORES, st.floats(0.0, 1.0))
+def test_min_p_keeps_what_is_near_the_best(scores, p):
+    logits = torch.tensor(scores, dtype=torch.double)
+    ratio = (logits - logits.max()).exp()
+    kept_ones = min_p_filter(logits, p) > -torch.inf
+    assert kept_ones[logits.argmax()]
+    assert (ratio[kept_ones] >= p - 1e-9).all() and (ratio[~kept_ones] <= p + 1e-9).all()
+
+
+@given(SCORES, st.floats(1e-3, 1e3))
+def test_a_tempered_softmax_is_the_power_of_the_probabilities(scores, temperature):
+    logits = torch.tensor(scores, dtype=torch.double)
+    power = (logits.log_softmax(-1) / temperature).log_softmax(-1)
+    torch.testing.assert_close(temper(logits, temperature).log_softmax(-1), power)
+    assert temper(logits, temperature).max() == 0
 
 
 def test_filters_leave_the_scores_they_keep_alone():
@@ -120,15 +174,24 @@ def test_the_first_row_draws_the_same_alone():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: top_k_filter(LOGITS, -1), "top_k must be a whole number of at least 0, got -1: 0 keeps every token"),
-        (lambda: top_k_filter(LOGITS, 1.5), "top_k must be a whole number"),
+        (lambda: top_k_filter(LOGITS, 0), "k must be a whole number of at least 1, got 0: 1 keeps the best token"),
+        (lambda: top_k_filter(LOGITS, 1.5), "k must be a whole number"),
+        (lambda: top_k_filter(LOGITS, True), "k must be a whole number"),
         (lambda: top_p_filter(LOGITS, 0.0), "top_p must be in .0, 1., got 0.0: 1 keeps every token"),
         (lambda: top_p_filter(LOGITS, 1.1), "top_p must be in .0, 1., got 1.1"),
         (lambda: top_p_filter(LOGITS, float("nan")), "top_p must be in"),
         (lambda: Sampling(-0.1), "temperature must be at least 0 and finite, got -0.1: 0 takes the best token"),
         (lambda: Sampling(float("nan")), "temperature must be at least 0"),
-        (lambda: Sampling(1.0, -2), "top_k must be"),
+        (lambda: min_p_filter(LOGITS, -0.1), "min_p must be in .0, 1., got -0.1: 0 keeps every token"),
+        (lambda: min_p_filter(LOGITS, float("nan")), "min_p must be in"),
+        (lambda: temper(LOGITS, 0.0), "temperature must be above 0 and finite, got 0.0"),
+        (lambda: Sampling(1.0, -2), "k must be a whole number of at least 1, got -2"),
         (lambda: Sampling(1.0, 0, 2.0), "top_p must be"),
+        (lambda: Sampling(1.0, min_p=2.0), "min_p must be"),
+        (lambda: beam(counting, torch.tensor([[0]]), 1, 0), "width must be a whole number of at least 1, got 0"),
+        (lambda: beam(counting, torch.tensor([[0]]), 1, 2.0), "width must be a whole number"),
+        (lambda: beam(counting, torch.tensor([[0]]), 2, 6), "width must be at most the vocabulary, 5, got 6"),
+        (lambda: beam(counting, torch.tensor([[0]]), 0, 2), "max_new must be"),
         (lambda: greedy(counting, torch.tensor([[0]]), -3), "max_new must be a whole number of at least 1, got -3"),
         (lambda: greedy(counting, torch.tensor([[0]]), 0), "max_new must be a whole number of at least 1, got 0"),
         (lambda: sample(counting, torch.tensor([[0]]), 1), "generator is None: pass generator=llmrl.seeds.rng"),
@@ -137,3 +200,73 @@ def test_the_first_row_draws_the_same_alone():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def table(seed, V=4, T=6):
+    """A model whose scores after a text depend on all of it: every text of up to T tokens has scores of its own."""
+    scores = 2 * torch.randn(V**T, V, generator=rng(seed, "table"))
+
+    def model(ids):
+        place = (ids * V ** torch.arange(ids.shape[1])).cumsum(1)  # (B, T): the text so far, read as a number
+        return scores[(place * 7919 + torch.arange(ids.shape[1]) * 104729) % len(scores)]
+
+    return model
+
+
+def logp_of(model, ids, new):
+    logp = model(ids)[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None]).squeeze(-1)
+    return logp[:, -new:].sum(-1)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 4))
+def test_a_beam_keeps_the_best_of_all_its_continuations(seed, width, max_new):
+    """Against a search written with lists: expand, sort, cut."""
+    model, ids = table(seed), torch.tensor([[0, 1], [2, 3]])
+    for row, found in zip(ids.tolist(), beam(model, ids, max_new, width)):
+        kept_texts = [row]
+        for _ in range(max_new):
+            longer = [text + [v] for text in kept_texts for v in range(4)]
+            score = logp_of(model, torch.tensor(longer), len(longer[0]) - 2)
+            kept_texts = [longer[i] for i in score.argsort(descending=True)[:width]]
+        assert found.tolist() == kept_texts[0]
+
+
+@given(st.integers(0, 10**6), st.integers(1, 5))
+def test_a_beam_of_one_is_greedy(seed, max_new):
+    model, ids = table(seed), torch.tensor([[0, 1], [2, 3], [3, 3]])
+    assert torch.equal(beam(model, ids, max_new, 1), greedy(model, ids, max_new))
+
+
+@given(st.integers(0, 10**6))
+def test_two_steps_with_a_beam_of_the_whole_vocabulary_miss_nothing(seed):
+    model, ids = table(seed), torch.tensor([[1]])
+    texts = torch.tensor([[1, a, b] for a in range(4) for b in range(4)])
+    best = texts[logp_of(model, texts, 2).argmax()]
+    assert beam(model, ids, 2, 4)[0].tolist() == best.tolist()
+
+
+def test_a_beam_may_miss_and_a_wider_one_may_find_less():
+    """Beam search is a heuristic: over two hundred models both happen."""
+    better = worse = 0
+    for seed in range(200):
+        model, ids = table(seed), torch.tensor([[1]])
+        one, two = (logp_of(model, beam(model, ids, 5, width), 5).item() for width in (1, 2))
+        better, worse = better + (two > one + 1e-5), worse + (two < one - 1e-5)
+    assert better > 40 and 1 <= worse < 10
+
+
+def test_a_beam_step_by_hand():
+    score = torch.tensor([[0.6, 0.4]]).log()
+    logp = torch.tensor([[[0.5, 0.3, 0.2], [0.9, 0.1, 0.0]]]).log()
+    best, parent, token = beam_step(score, logp, 3)
+    torch.testing.assert_close(best.exp(), torch.tensor([[0.36, 0.30, 0.18]]))
+    assert (parent.tolist(), token.tolist()) == ([[1, 0, 0]], [[0, 0, 1]])
+    assert [x.shape for x in beam_step(score, logp, 99)] == [(1, 6)] * 3
+
+
+def test_a_prompt_longer_than_the_context_is_named():
+    model = lively()
+    long = torch.zeros(1, SMALL.context + 1, dtype=torch.long)
+    for call in (greedy, lambda *args: beam(*args, 2)):
+        with pytest.raises(ValueError, match="a text of 33 tokens does not fit in a context of 32"):
+            call(model, long, 1)
