@@ -3,7 +3,7 @@ r"""How low the held-out loss gets for a model size and an amount of text: the r
 Six widths of a two-layer model, each trained from its own start for every amount of text, with a learning rate that
 decays to zero exactly at the end of that run: a run cut short from a longer schedule would look worse than its size and
 text deserve (Hoffmann et al. 2022). Every seed has a text of its own and reads no token twice, except in the runs that
-repeat a short text on purpose. The learning rate is 0.25 / width: with half of it models learned less in the same steps,
+repeat a short text on purpose. The learning rate is 0.25 / width: with half of it models learned less in as many steps,
 with twice as much some seeds went astray.
 Left out: tuning the batch and the depth for every size, which would lower every point a little.
 """
