@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from llmrl.lm import tokenizer as module
 from llmrl.lm.pretokenize import BYTE_ID, PIECES, SPECIAL, STAND_IN, pieces
-from llmrl.lm.tokenizer import BPE, merge, most_frequent
+from llmrl.lm.tokenizer import BPE, merge, merge_step, most_frequent, pair_counts, replay
 
 STORY = """Mira has 12 red apples and 7 green ones. "How many?" asks Tom; she counts: 12+7=19.
 Then they walk to the old mill, and the mill is red, and the door is open...
@@ -132,8 +132,24 @@ def test_counts_kept_up_to_date_equal_counts_taken_anew():
         for word in words:
             for neighbours in zip(word, word[1:]):
                 counts[neighbours] = counts.get(neighbours, 0) + 1
+        assert counts == pair_counts(words, [1] * len(words))
         assert pair == min(counts, key=lambda pair: (-counts[pair], pair))
-        words = [merge(word, pair, new) for word in words]
+        found, words = merge_step(words, [1] * len(words), new)
+        assert found == pair and not any(pair in zip(word, word[1:]) for word in words)
+
+
+def test_one_step_by_hand():
+    words, times = [list("hug"), list("pug"), list("hugs")], [10, 5, 5]
+    assert pair_counts(words, times)["u", "g"] == 20 and pair_counts(words, times)["h", "u"] == 15
+    assert merge_step(words, times, "ug") == (("u", "g"), [["h", "ug"], ["p", "ug"], ["h", "ug", "s"]])
+    assert pair_counts([["a"]], [3]) == {} and pair_counts([list("aaa")], [2]) == {("a", "a"): 4}
+
+
+def test_merges_are_replayed_in_the_order_learned():
+    a, b, c, bc, ab, abc = 10, 11, 12, 260, 261, 262
+    order = {(b, c): bc, (a, b): ab, (ab, c): abc}
+    assert replay([a, b, c], order) == [a, bc]  # the two later merges would have made one token of it
+    assert replay([a, b, a, b], order) == [ab, ab] and replay([], order) == [] and replay([a], order) == [a]
 
 
 def test_control_tokens_in_the_training_text_are_borders():
@@ -359,3 +375,40 @@ def test_a_failed_save_loses_nothing(bpe, folder, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="tokenizer.json .* was not written and what was there before is untouched"):
         BPE([]).save(tmp_path)
     assert (tmp_path / "tokenizer.json").read_bytes() == before and len(list(tmp_path.iterdir())) == 2
+
+
+# --- other pieces ---
+
+WHOLE = PIECES.replace("[0-9]", "[0-9]+", 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.sampled_from("12 a+"), min_size=1, max_size=60))
+def test_other_pieces_are_learned_as_the_library_does(text):
+    from llmrl.lm.hf_tokenizer import untrained
+
+    peer, trainer = untrained(1000, WHOLE)
+    peer.train_from_iterator([text], trainer)
+    theirs = model_of(peer)
+    ours = BPE.train(text, len(theirs["vocab"]), WHOLE)
+    assert in_file(ours) == (theirs["merges"], theirs["vocab"]) and ours.encode(text) == peer.encode(text).ids
+
+
+def test_other_pieces_are_saved_and_read_again(tmp_path):
+    from transformers import AutoTokenizer
+
+    bpe = BPE.train("1212 and 1213 and 3412", 266, WHOLE)
+    bpe.save(tmp_path)
+    again, theirs = BPE.load(tmp_path, WHOLE), AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
+    assert again.merges == bpe.merges and again.pattern == WHOLE
+    for text in ("1212", "x1213;", "341 2"):
+        assert bpe.encode(text) == again.encode(text) == theirs(text)["input_ids"]
+    with pytest.raises(ValueError, match="another kind of tokenizer"):
+        BPE.load(tmp_path)
+
+
+def test_pieces_that_lose_text_are_refused():
+    with pytest.raises(ValueError, match="leaves out some of the text, which could not come back: start from .*PIECES"):
+        BPE.train("a b", 260, "[a-z]+")
+    with pytest.raises(ValueError, match=r"whole pieces, got .* with groups: write \(\?:"):
+        BPE([], "(a)|b")

@@ -22,6 +22,26 @@ pieces = re.compile(PIECES).findall  # text -> list of pieces
 at_special = re.compile("(" + "|".join(map(re.escape, SPECIAL)) + ")").split  # -> text, special, text, ..., text
 
 
+def cutter(pattern):
+    """The function that cuts a text into the pieces a pattern matches.  pattern: an expression without groups"""
+    if pattern == PIECES:
+        return pieces
+    compiled = re.compile(pattern)
+    if compiled.groups:
+        raise ValueError(f"a pattern must match whole pieces, got {pattern!r} with groups: write (?:...) for (...)")
+
+    def cut(text):
+        parts = compiled.findall(text)
+        if "".join(parts) != text:
+            raise ValueError(
+                f"the pattern {pattern!r} leaves out some of the text, which could not come back: "
+                f"start from llmrl.lm.pretokenize.PIECES, which matches every character"
+            )
+        return parts
+
+    return cut
+
+
 def _stand_ins():
     visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     hidden = [byte for byte in range(256) if byte not in visible]

@@ -14,7 +14,7 @@ from math import inf
 from numbers import Integral
 from pathlib import Path
 
-from llmrl.lm.pretokenize import BYTE_ID, SPECIAL, at_special, pieces, utf8
+from llmrl.lm.pretokenize import BYTE_ID, PIECES, SPECIAL, at_special, cutter, utf8
 from llmrl.lm.tokenizer_file import CONFIG, document, merges_of
 from llmrl.storage import write_whole
 
@@ -38,13 +38,36 @@ def merge(symbols, pair, new):
     return merged
 
 
+def pair_counts(words, times):
+    """How often each pair of neighbours is seen.  words: lists of symbols; times: how often each of them is seen"""
+    counts = Counter()
+    for word, n in zip(words, times):
+        for pair in pairwise(word):
+            counts[pair] += n
+    return counts
+
+
+def merge_step(words, times, new):
+    """One step of training: the pair seen most often becomes the symbol `new` everywhere.  -> pair, words"""
+    pair = most_frequent(pair_counts(words, times))
+    return pair, [merge(word, pair, new) for word in words]
+
+
+def replay(ids, new_id):
+    """Bytes become tokens: of the merges that fit, the one learned first comes next.  new_id: {pair: id of its token}"""
+    while (pair := min(pairwise(ids), key=lambda pair: new_id.get(pair, inf), default=None)) in new_id:
+        ids = merge(ids, pair, new_id[pair])
+    return ids
+
+
 class BPE:
     """Four control tokens, 256 bytes, and one token for each merge, in the order learned."""
 
     pad_id, eos_id, im_start_id, im_end_id = range(len(SPECIAL))
 
-    def __init__(self, merges):
-        """merges: pairs (left id, right id); merge k makes token 260 + k."""
+    def __init__(self, merges, pattern=PIECES):
+        """merges: pairs (left id, right id); merge k makes token 260 + k. pattern: what text is cut into before any."""
+        self.pattern, self.pieces = pattern, cutter(pattern)
         self.merges = [(left, right) for left, right in merges]
         self.new_id = {pair: FIRST_MERGE + k for k, pair in enumerate(self.merges)}
         self.tokens = [*(name.encode() for name in SPECIAL), *(bytes([byte]) for byte in BYTE_ID)]  # id -> bytes
@@ -53,16 +76,19 @@ class BPE:
         self._known = {}  # piece -> ids: the merges of a piece are replayed once
 
     @classmethod
-    def train(cls, text, vocab_size):
-        """Learn vocab_size - 260 merges from a text. Control tokens written in it are borders, not text."""
+    def train(cls, text, vocab_size, pattern=PIECES):
+        """Learn vocab_size - 260 merges from a text. Control tokens written in it are borders, not text.
+
+        Each merge is a merge_step; counts are kept up to date, and only words that hold the pair are touched.
+        """
         _require_room(vocab_size)
+        pieces = cutter(pattern)
         seen = Counter(piece for part in at_special(utf8(text))[::2] for piece in pieces(part))
         words = [[BYTE_ID[byte] for byte in piece.encode()] for piece in seen]
         times = list(seen.values())
-        counts, where = Counter(), defaultdict(set)  # pair -> how often it is seen, and in which words
+        counts, where = pair_counts(words, times), defaultdict(set)  # pair -> how often it is seen, in which words
         for w, word in enumerate(words):
             for pair in pairwise(word):
-                counts[pair] += times[w]
                 where[pair].add(w)
 
         merges = []
@@ -78,7 +104,7 @@ class BPE:
                     counts[pair] += times[w]
                     where[pair].add(w)
             counts = +counts  # forgets pairs that are gone
-        return cls(merges)
+        return cls(merges, pattern)
 
     def encode(self, text, special=True):
         """The ids of a text. special=False reads the names of control tokens in it as plain text."""
@@ -90,13 +116,10 @@ class BPE:
 
     def _encode_plain(self, text):
         known = self._known
-        return [i for piece in pieces(text) for i in known.get(piece) or self._encode_piece(piece)]
+        return [i for piece in self.pieces(text) for i in known.get(piece) or self._encode_piece(piece)]
 
     def _encode_piece(self, piece):
-        """Bytes, then merges, the earliest learned first: the smallest new id."""
-        ids = [BYTE_ID[byte] for byte in piece.encode()]
-        while (pair := min(pairwise(ids), key=lambda pair: self.new_id.get(pair, inf), default=None)) in self.new_id:
-            ids = merge(ids, pair, self.new_id[pair])
+        ids = replay([BYTE_ID[byte] for byte in piece.encode()], self.new_id)
         if len(self._known) < 100_000:
             self._known[piece] = ids
         return ids
@@ -109,22 +132,22 @@ class BPE:
 
     def save(self, folder):
         """Write the folder that transformers.AutoTokenizer.from_pretrained reads."""
-        write_whole(Path(folder) / "tokenizer.json", json.dumps(document(self.merges), indent=1) + "\n")
+        write_whole(Path(folder) / "tokenizer.json", json.dumps(document(self.merges, self.pattern), indent=1) + "\n")
         write_whole(Path(folder) / "tokenizer_config.json", json.dumps(CONFIG, indent=1) + "\n")
 
     @classmethod
-    def load(cls, folder):
+    def load(cls, folder, pattern=PIECES):
         """Read a folder written by save, or by transformers' save_pretrained of the same tokenizer."""
         path = Path(folder) / "tokenizer.json"
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: a saved tokenizer is a folder with that file. {WAY_OUT}")
         try:
-            merges = merges_of(json.loads(path.read_bytes()))
+            merges = merges_of(json.loads(path.read_bytes()), pattern)
         except ValueError as error:
             raise ValueError(f"{path} is cut off or altered ({error}): it has to be whole JSON. {WAY_OUT}") from error
         if merges is None:
             raise ValueError(f"{path} holds another kind of tokenizer: BPE reads only what it writes. {WAY_OUT}")
-        return cls(merges)
+        return cls(merges, pattern)
 
     def __repr__(self):
         return f"BPE({len(self.tokens)} tokens: 4 control, 256 bytes, {len(self.merges)} merges)"

@@ -26,13 +26,13 @@ CONFIG = {
 }
 
 
-def document(merges):
+def document(merges, pattern=PIECES):
     """The contents of tokenizer.json."""
     names = [*SPECIAL, *STAND_IN.values()]
     for left, right in merges:
         names.append(names[left] + names[right])
     special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    in_pieces = {"type": "Split", "pattern": {"Regex": PIECES}, "behavior": "Isolated", "invert": False}
+    in_pieces = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
     in_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     return {
         "version": "1.0",
@@ -58,12 +58,12 @@ def document(merges):
     }
 
 
-def merges_of(found):
+def merges_of(found, pattern=PIECES):
     """The merges of a document that says exactly what `document` would say of them; None for any other document."""
     try:
         vocabulary = found["model"]["vocab"]
         merges = [(vocabulary[left], vocabulary[right]) for left, right in found["model"]["merges"]]
-        expected = document(merges)
+        expected = document(merges, pattern)
         same = all(found[key] == expected[key] for key in ("added_tokens", "normalizer", "pre_tokenizer", "model"))
         adds_tokens = (found["post_processor"] or {}).get("special_tokens")  # transformers writes one that adds none
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
