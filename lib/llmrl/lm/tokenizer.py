@@ -54,7 +54,7 @@ def merge_step(words, times, new):
 
 
 def replay(ids, new_id):
-    """Bytes become tokens: of the merges that fit, the one learned first comes next.  new_id: {pair: id of its token}"""
+    """Bytes become tokens: of the merges that fit, the one learned first comes next.  new_id: {pair: its id}"""
     while (pair := min(pairwise(ids), key=lambda pair: new_id.get(pair, inf), default=None)) in new_id:
         ids = merge(ids, pair, new_id[pair])
     return ids

@@ -1,12 +1,13 @@
 """Do merged digits make adding harder?  Four tokenizers, the same sums, the same small model, three seeds.
 
-There are 10,000 sums of two numbers below 100. A model reads 3,000 of them, 64 in each of 2,000 steps, and is then asked
-1,000 that it has not read. Only the tokenizer differs: BPE is trained once, on the sums to be read, with runs of digits
+There are 10,000 sums of two numbers below 100. A model reads 3,000 of them, 64 in each of 2,000 steps, and is then
+asked 1,000 that it has not read. Only the tokenizer differs: BPE is trained once, on the sums to be read, with runs of digits
 kept together, and its first 0, 40, 90 or 188 merges are used. With none every digit is a token, with all of them every
 number that was read is. Left out: larger models and longer training, which may well learn what these do not.
 """
 
 import json
+from dataclasses import replace
 from functools import cache, partial
 
 import torch
@@ -23,7 +24,7 @@ from llmrl.toy.make import SEED
 
 MERGES, SEEDS, READ, ASKED = (0, 40, 90, 188), 3, 3_000, 1_000
 PLAN, BATCH, LOOK = Plan(steps=2_000, lr=4e-3, warmup=50, final=0.02), 64, 250
-SIZE = Config(vocab=FIRST_MERGE + MERGES[-1], width=64, layers=2, heads=4, kv_heads=2, ffn=176, context=16)
+SIZE = Config(width=64, layers=2, heads=4, kv_heads=2, ffn=176, context=16)
 SHIPPED = (0, 188)  # the models of the first seed that go with the course
 
 
@@ -38,7 +39,7 @@ def sums():
 def learned():
     """BPE on the sums that are read, trained until every number is one token."""
     text = "\n".join(f"{a}+{b}={a + b}" for a, b in sums()[:READ])
-    return BPE.train(text, SIZE.vocab, pattern("runs kept together"))
+    return BPE.train(text, FIRST_MERGE + MERGES[-1], pattern("runs kept together"))
 
 
 @cache
@@ -67,12 +68,17 @@ def share(answers):
     return sum(answers) / len(answers)
 
 
+def size(merges):
+    """The same model for every tokenizer, but for the rows of its embedding."""
+    return replace(SIZE, vocab=FIRST_MERGE + merges)
+
+
 def learn(merges, seed, file=None):
     """Train one model; -> the share of unread sums it gets right every 250 steps, and of read ones at the end."""
     tok = tokenizer(merges)
     samples = [sample(tok, a, b) for a, b in sums()[:READ]]
     batch = sample_batches(samples, BATCH, lambda step: rng(SEED, "digits", seed, "batch", step))
-    model, held_out = TinyLM(SIZE, rng(SEED, "digits", seed, "weights")), []
+    model, held_out = TinyLM(size(merges), rng(SEED, "digits", seed, "weights")), []
     for record in train(model, batch, PLAN):
         if (record["step"] + 1) % LOOK == 0:
             held_out.append(share(right(model, tok, sums()[READ : READ + ASKED])))
@@ -83,7 +89,7 @@ def learn(merges, seed, file=None):
 
 def model(merges):
     """The shipped model for that many merges, as the first seed left it, its weights rounded to 16 bits."""
-    found = TinyLM(SIZE)
+    found = TinyLM(size(merges))
     weights = load_file(files.path(f"studies/digits.{merges}.safetensors"))
     found.load_state_dict({name: weight.float() for name, weight in weights.items()})
     return found.eval()
