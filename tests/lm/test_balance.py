@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmrl.lm.balance import admitted, least, load_balance, places, shares, steer
+from llmrl.lm.balance import admitted, effective, least, load_balance, places, shares, steer
 from llmrl.lm.moe import Routing
 from llmrl.seeds import rng
 
@@ -99,6 +99,11 @@ def test_shares_and_steering():
     assert torch.equal(
         steer(torch.zeros(4), torch.tensor([0.5, 0.25, 0.25, 0.0]), 0.1), torch.tensor([-0.1, 0, 0, 0.1])
     )
+
+
+def test_effective_number():
+    loads = torch.tensor([[0.25] * 4, [0.5, 0.5, 0, 0], [0, 1.0, 0, 0]])
+    torch.testing.assert_close(effective(loads), torch.tensor([4.0, 2.0, 1.0]))
 
 
 def test_first_choices_find_a_place_before_second_ones():

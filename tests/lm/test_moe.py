@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
+from llmrl.lm.balance import load_balance
 from llmrl.lm.model import Config, TinyLM
-from llmrl.lm.moe import MoE, Routing, dispatch, parameters, route, with_experts
+from llmrl.lm.moe import MoE, Routing, balanced, dispatch, layers_of, parameters, route, with_experts
+from llmrl.lm.training import next_token_loss
 from llmrl.seeds import rng
 
 
@@ -129,6 +131,18 @@ def test_a_language_model_with_experts():
     assert all(layer.ffn.chosen.shape == (12, 2) for layer in model.layers)
     first, second = (layer.ffn.experts.gate_up for layer in model.layers)
     assert not torch.equal(first, second) and not torch.equal(first[0], first[1])
+
+
+def test_the_loss_of_text_and_balance():
+    model = with_experts(TinyLM(Config(width=16, layers=2, heads=2, kv_heads=1, ffn=8)), 8, Routing(4, 2), rng(0))
+    ids = torch.arange(12).view(2, 6)
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    value, text = balanced(0.5)(model, ids, mask), next_token_loss(model, ids, mask)
+    spread = [load_balance(moe.logits, 2) for moe in layers_of(model)]
+    assert len(spread) == 2 and value.item() == pytest.approx(text.item() + 0.5 * sum(spread).item(), rel=1e-6)
+    (text_only,) = torch.autograd.grad(balanced(0.0)(model, ids, mask), model.layers[0].ffn.router.weight)
+    (both,) = torch.autograd.grad(value, model.layers[0].ffn.router.weight)
+    assert not torch.allclose(text_only, both)
 
 
 @settings(deadline=None, max_examples=60)

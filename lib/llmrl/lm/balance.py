@@ -40,6 +40,11 @@ def shares(chosen, experts, mask=None):
     return chosen.flatten().bincount(minlength=experts) / max(1, chosen.numel())
 
 
+def effective(f):
+    r"""How many equally busy experts would be as uneven as f: $e^{-\sum_i f_i\ln f_i}$, from 1 to E.  (.., E) -> (..)"""
+    return torch.special.entr(f).sum(-1).exp()
+
+
 def marked(mask, shape):
     """The mask, if it is bool, of that shape, and marks a token at all."""
     if mask.dtype != torch.bool or mask.shape != shape:

@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from llmrl import seeds
-from llmrl.lm.balance import admitted, check_k, check_logits, places
+from llmrl.lm.balance import admitted, check_k, check_logits, load_balance, places
 from llmrl.lm.model import Linear
 from llmrl.lm.swiglu import swiglu
+from llmrl.lm.training import next_token_loss
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,21 @@ def with_experts(model, ffn, routing, generator=None):
     for layer in model.layers:
         layer.ffn = MoE(width, ffn, routing, (0.02, adds), generator).to(model.embed.weight)
     return model
+
+
+def layers_of(model):
+    """The layers of experts in a model, in order."""
+    return [module for module in model.modules() if isinstance(module, MoE)]
+
+
+def balanced(alpha):
+    """A loss for `train`: next-token loss plus alpha times every layer's balancing loss, for texts without padding."""
+
+    def loss(model, ids, mask):
+        text = next_token_loss(model, ids, mask)
+        return text + alpha * sum(load_balance(layer.logits, layer.routing.k) for layer in layers_of(model))
+
+    return loss
 
 
 def parameters(layer):

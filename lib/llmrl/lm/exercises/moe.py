@@ -96,7 +96,7 @@ def _of_chosen(logits, k):
     minutes=15,
     difficulty=2,
     hints=(
-        "P is the mean of the softmax over the tokens. f counts how often an expert is among the k best, divided by N k.",
+        "P is the mean of the softmax over tokens. f counts how often an expert is among the k best, divided by N k.",
         "chosen.flatten().bincount(minlength=E) counts; divide by the number of choices, and the shares sum to one.",
     ),
     wrong=(
