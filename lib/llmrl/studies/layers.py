@@ -56,11 +56,11 @@ def held_out(model, ids):
 
 
 def network_run(ids, unseen, kind, *purpose):
-    """The held-out loss of a model with one kind of feed-forward network, after training."""
+    """Train a model with one kind of feed-forward network; yield its held-out loss after every hundred steps."""
     model = feedforward.with_ffn(FLAT, kind, seeds.rng(*purpose, "weights"))
-    for _ in train(model, reading(ids, *purpose), Plan(steps=400, lr=FAST, warmup=40)):
-        pass
-    return held_out(model, unseen)
+    for record in train(model, reading(ids, *purpose), Plan(steps=400, lr=FAST, warmup=40)):
+        if record["step"] % 100 == 99:
+            yield held_out(model, unseen)
 
 
 def copier(kind, generator=None):
@@ -89,6 +89,11 @@ def losses_of(ids, place, plan, seed):
     return [round(record["loss"], 3) for record in norm_run(ids, place, plan, SEED, "norm", seed)]
 
 
+def heldout_of(ids, unseen, kind, seed):
+    """The held-out losses of one run."""
+    return list(network_run(ids, unseen, kind, SEED, "network", seed))
+
+
 def copied_by(kind, seed, file):
     """The share copied at every length; the first seed's weights go into a file."""
     model = copy_run(kind, SEED, "copy", seed)
@@ -106,7 +111,7 @@ def make(kept):
         losses = kept(f"{key} {seed}", partial(losses_of, ids, place, plan, seed))
         norms.setdefault(key, []).append(losses)
     for kind, seed in product(KINDS, range(6)):
-        loss = kept(f"{kind} {seed}", partial(network_run, ids, unseen, kind, SEED, "network", seed))
+        loss = kept(f"{kind} {seed}", partial(heldout_of, ids, unseen, kind, seed))
         networks.setdefault(kind, []).append(loss)
     for kind, seed in product(COPIERS, range(3)):
         shares = kept(f"copy {kind} {seed}", partial(copied_by, kind, seed, kept.file(f"{kind}.safetensors")))
