@@ -7,8 +7,9 @@ plain Scheme uses none, and a model with it knows only who comes before whom. Le
 Shapes: B sequences, T new positions, D width, H heads, E width of a head.
 """
 
+import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -89,3 +90,10 @@ class Alibi(Scheme):
             visible = torch.ones(len(queries), length, dtype=torch.bool, device=ids.device).tril(past)
         bias = bias.flatten(1, 2) if bias.dim() == 5 else bias  # (B, 1, H, T, S) -> (B, H, T, S)
         return bias.masked_fill(~visible, -torch.inf).to(x.dtype)
+
+
+def retold(model, scheme):
+    """The same weights, told positions in another way. The model itself stays as it is."""
+    other = copy.copy(model)
+    other.config = replace(model.config, scheme=scheme)
+    return other
