@@ -1,11 +1,13 @@
 """Log-probabilities of tokens, against torch's own and against wrong answers."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrl.lm.logprobs import masked_mean, token_logp
+from llmrl.lm.logprobs import masked_mean, perplexity, token_logp
 from llmrl.seeds import rng
 
 
@@ -67,3 +69,14 @@ def test_masked_mean_lets_no_nan_into_the_gradient():
     x = torch.tensor([1.0, torch.nan], requires_grad=True)
     masked_mean(x, torch.tensor([True, False])).backward()
     assert x.grad.tolist() == [1.0, 0.0]
+
+
+def test_perplexity_of_guessing_blindly_is_the_vocabulary():
+    logp = torch.full((2, 5), -math.log(40.0))
+    assert perplexity(logp, torch.ones(2, 5, dtype=torch.bool)).item() == pytest.approx(40)
+
+
+def test_perplexity_weighs_tokens_not_rows_and_ignores_padding():
+    logp = torch.tensor([[-1.0, math.nan, math.nan], [-2.0, -3.0, -6.0]])
+    mask = torch.tensor([[True, False, False], [True, True, True]])
+    assert perplexity(logp, mask).item() == pytest.approx(math.exp(3))

@@ -38,6 +38,42 @@ def test_the_rate_rises_then_falls_and_stays_in_its_bounds(steps, warmup, final)
     assert all(0 < rate <= 1 for rate in rates[:warmup]) and all(final - 1e-9 <= rate <= 1 for rate in rates[warmup:])
 
 
+@pytest.mark.parametrize("final", [0.0, 0.1, 1.0])
+def test_the_rate_is_that_of_transformers_one_step_ahead(final):
+    """Theirs starts at zero, so that their first step learns nothing; ours is one step ahead until warm-up ends."""
+    from transformers import get_cosine_with_min_lr_schedule_with_warmup
+
+    plan = Plan(steps=60, lr=0.5, warmup=12, final=final)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=plan.lr)
+    theirs = get_cosine_with_min_lr_schedule_with_warmup(optimizer, plan.warmup, plan.steps, min_lr_rate=final)
+    rates = []
+    for _ in range(plan.steps):
+        rates.append(theirs.get_last_lr()[0])
+        optimizer.step()
+        theirs.step()
+    ours = [learning_rate(step, plan) for step in range(plan.steps)]
+    assert rates[0] == 0 and ours[: plan.warmup] == pytest.approx(rates[1 : plan.warmup + 1])
+    assert ours[plan.warmup :] == pytest.approx(rates[plan.warmup :])
+
+
+def test_the_rate_is_that_of_torchs_schedulers():
+    plan = Plan(steps=60, lr=0.5, warmup=12, final=0.1)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=plan.lr)
+    rise = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / plan.warmup, 1.0, plan.warmup - 1)
+    fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, plan.steps - plan.warmup, plan.lr * plan.final)
+    theirs = torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, fall], [plan.warmup])
+    for step in range(plan.steps):
+        assert theirs.get_last_lr()[0] == pytest.approx(learning_rate(step, plan)), step
+        optimizer.step()
+        theirs.step()
+
+
+def test_mean_loss_is_the_next_token_loss_of_all_rows():
+    model, ids = lively(), some_ids(B=7)
+    whole = next_token_loss(model, ids, torch.ones_like(ids, dtype=torch.bool))
+    assert training.mean_loss(model, ids, at_once=3) == pytest.approx(whole.item(), abs=1e-5)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"steps": 0}, {"steps": 2.5}, {"steps": True}, {"warmup": -1}, {"lr": 0.0}, {"lr": math.nan}, {"final": 1.5},

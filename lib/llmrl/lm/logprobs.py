@@ -39,3 +39,11 @@ def masked_mean(x, mask, dim=None):
             f"compare to make it bool, expand it to give every entry its own"
         )
     return torch.where(mask, x, 0.0).sum(dim) / mask.sum(dim).clamp(min=1)
+
+
+def perplexity(logp, mask):
+    r"""$\exp(-\frac{1}{|M|}\sum_{t\in M}\log\pi(y_t))$: among how many equally likely tokens one might as well guess.
+
+    logp, mask (B, T) -> a number; every marked token weighs the same, whatever the length of its row
+    """
+    return (-masked_mean(logp, mask)).exp()

@@ -31,11 +31,15 @@ class Law:
         r"""$E+A/N^\alpha+B/D^\beta$.  N, D (R,) -> (R,), or (S, R) of S fits"""
         return self.E + self.A / N**self.alpha + self.B / D**self.beta
 
-    def split(self, compute):
-        r"""The N and D with the lowest loss among those with $6ND=C$."""
-        a = self.beta / (self.alpha + self.beta)
-        best = (self.alpha * self.A / (self.beta * self.B)) ** (1 / (self.alpha + self.beta)) * (compute / 6) ** a
-        return best, compute / (6 * best)
+
+def split(law, compute):
+    r"""The N and D of the lowest loss among those with $6ND=C$.
+
+    $N=\left(\frac{\alpha A}{\beta B}\right)^{1/(\alpha+\beta)}(C/6)^{\beta/(\alpha+\beta)}$, D what is left of C.
+    """
+    power = 1 / (law.alpha + law.beta)
+    best = (law.alpha * law.A / (law.beta * law.B)) ** power * (compute / 6) ** (law.beta * power)
+    return best, compute / (6 * best)
 
 
 def _check(N, D, loss):
@@ -131,9 +135,11 @@ def _least_squares(numbers, N, D, loss, times):
         new_value, new_slopes = _log_loss(tried, n, d)
         new_cost = _huber(new_value - y, times)
         better = new_cost < cost
-        damping = torch.where(better, damping / 3, damping * 4).clamp(1e-9, 1e9)
+        damping = torch.where(better, damping / 3, damping * 5).clamp(min=1e-6)
         numbers = torch.where(better[:, None], tried, numbers)
         value = torch.where(better[:, None], new_value, value)
         slopes = torch.where(better[:, None, None], new_slopes, slopes)
         cost = torch.where(better, new_cost, cost)
+        if (damping > 1e4).all():  # not even small steps help any fit
+            break
     return numbers, cost
