@@ -130,10 +130,6 @@ def _counts_of_the_joined_text(words, times):
             "the pair is right, but the words are as they were; merge it in each of them",
             lambda words, times, new: (tokenizer.merge_step(words, times, new)[0], words),
         ),
-        Wrong(
-            "the most frequent symbol was doubled; what is counted is two neighbours",
-            lambda words, times, new: _step_by(lambda counts: (max(counts)[0],) * 2)(words, times, new),
-        ),
     ),
 )
 def merge_step(answer, solution):
@@ -282,9 +278,8 @@ def table_gradient(answer, solution):
         ),
         Wrong(
             "the groups are right but in the wrong order: the highest comes first",
-            lambda digits: (
-                f"{'x' * (-len(digits) % 3)}{digits}" and [digits[max(0, i - 3) : i] for i in range(len(digits), 0, -3)]
-            ),
+            lambda digits: [digits[max(0, i - 3) : i] for i in range(len(digits), 0, -3)],
+        ),
         ),
         Wrong(
             "an empty group stands in front where the length is a multiple of three",
