@@ -280,7 +280,6 @@ def table_gradient(answer, solution):
             "the groups are right but in the wrong order: the highest comes first",
             lambda digits: [digits[max(0, i - 3) : i] for i in range(len(digits), 0, -3)],
         ),
-        ),
         Wrong(
             "an empty group stands in front where the length is a multiple of three",
             lambda digits: [
