@@ -2,7 +2,7 @@
 
 A model that calls torch's scaled_dot_product_attention tells its queries and keys to whoever listens there, so the
 weights can be computed beside it without changing the model. A head's output is a slice of what the output projection
-reads; set it to zero and the head is gone. Left out: what a head writes once it has looked.
+reads; set it to zero and the head is gone. Left out: what a head writes once it has looked; biases added to scores.
 
 Shapes: L layers, B sequences, H heads, T positions.
 """
