@@ -41,7 +41,7 @@ def shares(chosen, experts, mask=None):
 
 
 def effective(f):
-    r"""How many equally busy experts would be as uneven as f: $e^{-\sum_i f_i\ln f_i}$, from 1 to E.  (.., E) -> (..)"""
+    r"""$e^{-\sum_i f_i\ln f_i}$, the effective number of experts: E when all are equally busy.  (.., E) -> (..)"""
     return torch.special.entr(f).sum(-1).exp()
 
 
