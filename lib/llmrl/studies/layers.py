@@ -23,7 +23,7 @@ from llmrl.toy.make import SEED
 WIDE = Config(width=64, layers=6, heads=2, kv_heads=2, ffn=160)  # for the place of the norm
 FLAT = Config(width=64, layers=4, heads=2, kv_heads=2, ffn=168)  # for the feed-forward network
 BATCH, LENGTH = 8, 64
-FAST, SLOW, WARMUP = 3e-3, 1e-3, 75
+FAST, SLOW, WARMUP = 3e-3, 1e-3, 60
 RUNS = [(FAST, 0), (FAST, WARMUP), (SLOW, 0)]  # learning rate and steps of warm-up
 KINDS = ("swiglu", "gelu", "relu")
 COPIERS = ("rnn", "lstm", "attention")
@@ -58,7 +58,7 @@ def held_out(model, ids):
 def network_run(ids, unseen, kind, *purpose):
     """Train a model with one kind of feed-forward network; yield its held-out loss after every hundred steps."""
     model = feedforward.with_ffn(FLAT, kind, seeds.rng(*purpose, "weights"))
-    for record in train(model, reading(ids, *purpose), Plan(steps=400, lr=FAST, warmup=40)):
+    for record in train(model, reading(ids, *purpose), Plan(steps=300, lr=FAST, warmup=40)):
         if record["step"] % 100 == 99:
             yield held_out(model, unseen)
 
@@ -79,7 +79,7 @@ def copy_run(kind, *purpose):
         return copying.copies(64, n, generator)
 
     model = copier(kind, seeds.rng(*purpose, "weights"))
-    for _ in train(model, batch, Plan(steps=1600, lr=FAST, warmup=50)):
+    for _ in train(model, batch, Plan(steps=1200, lr=FAST, warmup=50)):
         pass
     return model
 
@@ -107,10 +107,10 @@ def make(kept):
     ids, unseen = text(), text("heldout.txt", 60_000)
     norms, networks, copies = {}, {}, {}
     for place, (lr, warmup), seed in product(("pre", "post"), RUNS, range(3)):
-        plan, key = Plan(steps=300, lr=lr, warmup=warmup), f"{place} {lr:g} {warmup}"
+        plan, key = Plan(steps=240, lr=lr, warmup=warmup), f"{place} {lr:g} {warmup}"
         losses = kept(f"{key} {seed}", partial(losses_of, ids, place, plan, seed))
         norms.setdefault(key, []).append(losses)
-    for kind, seed in product(KINDS, range(6)):
+    for kind, seed in product(KINDS, range(5)):
         loss = kept(f"{kind} {seed}", partial(heldout_of, ids, unseen, kind, seed))
         networks.setdefault(kind, []).append(loss)
     for kind, seed in product(COPIERS, range(3)):
