@@ -6,6 +6,7 @@ Left out: models of the size that experts are made for, where a balanced layer's
 """
 
 import json
+from functools import partial
 
 import torch
 
@@ -61,20 +62,26 @@ def learn(model, seed, alpha, rate, steps):
 
 
 def run(name, seed):
-    """One variant, one seed.  -> {"loss", "effective": every tenth step by layer, "load": of the last hundred steps}"""
+    """One variant, one seed.  -> {"loss", "effective": by layer, ten batches in one, "load": of the last hundred}"""
     routing, alpha, rate = VARIANTS[name]
     model = build(routing, seed)
     loads = list(learn(model, seed, alpha, rate, STEPS))
     found = {"loss": round(held_out_loss(model), 4)}
     if routing:
         loads = torch.stack([torch.stack(layers) for layers in loads])  # (steps, layers, E)
-        tenths = loads.view(-1, EVERY, *loads.shape[1:]).mean(1)
-        found["effective"] = [[round(x, 2) for x in row] for row in effective(tenths).tolist()]
+        batchwise = effective(
+            loads
+        )  # (steps, layers); an average load would hide a crowd that moves from batch to batch
+        tenths = batchwise.view(-1, EVERY, loads.shape[1]).mean(1)
+        found["effective"] = [[round(x, 2) for x in row] for row in tenths.tolist()]
         found["load"] = [[round(x, 4) for x in row] for row in loads[-100:].mean(0).tolist()]
     return found
 
 
 def make(kept):
     """studies/moe.json: variant -> one result per seed."""
-    results = {name: [kept(f"{name}, seed {s}", lambda: run(name, s)) for s in range(SEEDS)] for name in VARIANTS}
+    results = {name: [] for name in VARIANTS}
+    for seed in range(SEEDS):
+        for name, found in results.items():
+            found.append(kept(f"{name}, seed {seed}", partial(run, name, seed)))
     files.ship("studies/moe.json", json.dumps({"every": EVERY, "variants": results}) + "\n")
