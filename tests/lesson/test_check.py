@@ -121,6 +121,13 @@ def test_margins_and_slack():
             wrong()
 
 
+def test_one_long_text_among_many_costs_no_memory():
+    texts = ["x" * 10**7, *["y"] * 5_000]  # as an array of texts of one width: 200 gigabytes
+    check.same("texts", texts, list(texts))
+    with pytest.raises(check.CheckFailed, match=r"part at character 0 at \[5000\]"):
+        check.same("texts", texts, [*texts[:-1], "z"])
+
+
 def test_raises_wants_the_kind_and_the_words(capsys):
     check.raises("a letter is no number", ValueError, lambda: int("a"), says="invalid literal")
     assert capsys.readouterr().out == "✓ a letter is no number\n"

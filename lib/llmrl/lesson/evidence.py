@@ -13,6 +13,8 @@ def array(x):
 
     if isinstance(x, (str, bytes, dict, set)) or x is None:
         return None
+    if isinstance(x, (list, tuple)) and any(isinstance(value, (str, bytes)) for value in x):
+        return None  # numpy would give every text the room of the longest
     if hasattr(x, "detach"):
         x = x.detach().cpu()
         x = x.double() if x.is_floating_point() else x
