@@ -189,3 +189,15 @@ def model_after(name):
         {key.removeprefix(f"{name}."): x.float() for key, x in stored.items() if key.startswith(name)}
     )
     return model.eval()
+
+
+def draw_mixture(ax, edges, colours):
+    """What each stage reads, as stacked shares over its stretch of the timeline.  edges: where stages begin and end"""
+    for stage, left, right in zip((PRE, MID, ANNEAL), edges, edges[1:]):
+        bottom = 0
+        for domain, share in stage.mixture.items():
+            hatch = "//" if stage.careless else None
+            ax.bar((left + right) / 2, 100 * share, right - left, bottom, color=colours[domain], ec="white", hatch=hatch)
+            bottom += 100 * share
+    ax.text((edges[3] + edges[4]) / 2, 50, "answers", ha="center", va="center")
+    return ax
