@@ -55,9 +55,14 @@ def held_out(model, ids):
     return next_token_loss(model, rows, torch.ones_like(rows, dtype=torch.bool)).item()
 
 
-def network_run(ids, unseen, kind, *purpose):
-    """Train a model with one kind of feed-forward network; yield its held-out loss after every hundred steps."""
+def network_run(ids, unseen, kind, first, *purpose):
+    """Train a model with one kind of feed-forward network and "small" or "xavier" first weights.
+
+    Yields its held-out loss after every hundred steps.
+    """
     model = feedforward.with_ffn(FLAT, kind, seeds.rng(*purpose, "weights"))
+    if first == "xavier":
+        stack.xavier(model, seeds.rng(*purpose, "layers"))
     for record in train(model, reading(ids, *purpose), Plan(steps=300, lr=FAST, warmup=40)):
         if record["step"] % 100 == 99:
             yield held_out(model, unseen)
@@ -89,9 +94,9 @@ def losses_of(ids, place, plan, seed):
     return [round(record["loss"], 3) for record in norm_run(ids, place, plan, SEED, "norm", seed)]
 
 
-def heldout_of(ids, unseen, kind, seed):
+def heldout_of(ids, unseen, kind, first, seed):
     """The held-out losses of one run."""
-    return list(network_run(ids, unseen, kind, SEED, "network", seed))
+    return list(network_run(ids, unseen, kind, first, SEED, "network", seed))
 
 
 def copied_by(kind, seed, file):
@@ -110,9 +115,10 @@ def make(kept):
         plan, key = Plan(steps=240, lr=lr, warmup=warmup), f"{place} {lr:g} {warmup}"
         losses = kept(f"{key} {seed}", partial(losses_of, ids, place, plan, seed))
         norms.setdefault(key, []).append(losses)
-    for kind, seed in product(KINDS, range(5)):
-        loss = kept(f"{kind} {seed}", partial(heldout_of, ids, unseen, kind, seed))
-        networks.setdefault(kind, []).append(loss)
+    for kind, first, seed in product(KINDS, ("small", "xavier"), range(5)):
+        key = f"{kind} {first}"
+        losses = kept(f"{key} {seed}", partial(heldout_of, ids, unseen, kind, first, seed))
+        networks.setdefault(key, []).append(losses)
     for kind, seed in product(COPIERS, range(3)):
         shares = kept(f"copy {kind} {seed}", partial(copied_by, kind, seed, kept.file(f"{kind}.safetensors")))
         copies.setdefault(kind, []).append(shares)
