@@ -23,6 +23,7 @@ class Contest:
     work: float | tuple  # units per call; (ours, theirs) where a call of the one does more than a call of the other
     unit: str
     aim: float  # the ratio hoped for
+    note: str = ""  # what else was counted
 
 
 def row(name, threads=(1, 2)):
@@ -66,4 +67,5 @@ def compare(contest, rounds):
         "unit": contest.unit,
         "aim": contest.aim,
         "rounds": rounds,
+        **({"note": contest.note} if contest.note else {}),
     }

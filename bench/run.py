@@ -65,6 +65,7 @@ def line(result):
         f"{result['row']:22} {result['threads']} thread{'s' * (result['threads'] > 1):1}  "
         f"{result['ratio']:6.2f} x  [{low:.2f}, {high:.2f}]  aim {result['aim']:g}  "
         f"ours {result['ours']:,.0f}, theirs {result['theirs']:,.0f} {result['unit']}  load {result['load']}"
+        f"{'  ' + result['note'] if 'note' in result else ''}"
     )
 
 
