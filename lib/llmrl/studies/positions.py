@@ -28,7 +28,7 @@ from llmrl.storage import write_whole
 from llmrl.toy import checkpoints, files
 from llmrl.toy.make import SEED
 
-TRAINED, LENGTH, BUCKET, WINDOWS, SEEDS = 64, 512, 16, 80, 3
+TRAINED, LENGTH, BUCKET, WINDOWS, SEEDS = 64, 512, 16, 48, 3
 SCHEMES = {"sinusoidal": Sinusoidal(), "rope": Rotary(), "alibi": Alibi(4)}
 METHODS, SCALES, TUNED_SCALE = ("interpolation", "ntk", "yarn"), (2, 4, 8), 4
 TRAINING = Plan(steps=1000, lr=5e-3, warmup=50, final=0.02)
@@ -53,14 +53,15 @@ def windows(ids, length=LENGTH, count=WINDOWS):
 
 
 @torch.no_grad()
-def loss_by_position(model, rows):
-    """The mean loss of the token at each position but the first.  rows (B, T) -> (T-1,)"""
-    return torch.cat([-token_logp(model(part), part) for part in rows.split(16)]).mean(0)
+def losses(model, rows):
+    """The loss of every token but the first of its window.  rows (B, T) -> (B, T-1)"""
+    return torch.cat([-token_logp(model(part), part) for part in rows.split(16)])
 
 
-def bucketed(losses, bucket=BUCKET):
-    """Means over positions 1..15, 16..31, ..., rounded for the file.  (T-1,) -> T / bucket numbers"""
-    return [round(part.mean().item(), 4) for part in losses.split([bucket - 1] + [bucket] * (len(losses) // bucket))]
+def bucketed(loss, bucket=BUCKET):
+    """Means over windows and over positions 1..15, 16..31, and so on, rounded.  (B, T-1) -> T / bucket numbers"""
+    parts = loss.mean(0).split([bucket - 1] + [bucket] * (loss.shape[1] // bucket))
+    return [round(part.mean().item(), 4) for part in parts]
 
 
 def trained(scheme, seed, corpus):
@@ -108,11 +109,11 @@ def tuned_schemes(c):
 
 def make(kept):
     corpus, rows = read("corpus.txt"), windows(read("heldout.txt"))
-    losses, models = {}, {}
+    measured, models = {}, {}
 
     def measure(name, seed, model_of):
-        loss = kept(f"{name}, seed {seed}", lambda: bucketed(loss_by_position(model_of(), rows)))
-        losses.setdefault(name, []).append(loss)
+        loss = kept(f"{name}, seed {seed}", lambda: bucketed(losses(model_of(), rows)))
+        measured.setdefault(name, []).append(loss)
 
     for seed in range(SEEDS):
         for name in SCHEMES:
@@ -124,7 +125,7 @@ def make(kept):
         for name, scheme in tuned_schemes(model.config):
             measure(name, seed, partial(tuned, model, scheme, seed, corpus))
     about = {"trained": TRAINED, "length": LENGTH, "bucket": BUCKET, "windows": WINDOWS, "seeds": SEEDS}
-    files.ship(RESULT, json.dumps({"about": about, "losses": losses}, indent=1) + "\n")
+    files.ship(RESULT, json.dumps({"about": about, "losses": measured}, indent=1) + "\n")
     shipped = {scheme: models[scheme, 0].half().state_dict() for scheme in SCHEMES}
     weights = {f"{scheme}.{name}": w.contiguous() for scheme, state in shipped.items() for name, w in state.items()}
     files.ship(MODELS, to_bytes(weights))
