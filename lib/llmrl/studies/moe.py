@@ -1,11 +1,12 @@
 """What becomes of sixteen experts in six hundred steps, with and without something that keeps them equally busy.
 
-Small language models read the corpus; the only difference is what follows attention: one network (dense), or sixteen of
-its size of which a token visits one or two. Recorded are the loss on held-out text and how many experts carry the load.
-Left out: models of the size that experts are made for, where a balanced layer's advantage is larger.
+Small language models read the corpus; they differ in what follows attention alone: one network (dense), one twice as
+wide, or sixteen of which a token visits one or two. Recorded are the loss on held-out text and how many experts carry
+the load. Left out: models of the size that experts are made for.
 """
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -20,11 +21,12 @@ from llmrl.toy.make import SEED
 
 CONFIG = Config(width=64, layers=2, heads=2, kv_heads=1, ffn=64, context=64)
 ONE, TWO = Routing(16, 1, renormalise=False), Routing(16, 2)
-VARIANTS = {  # routing, weight of the balancing loss, step of the bias
-    "dense": (None, 0.0, 0.0),
+VARIANTS = {  # the routing, or the width of one network; weight of the balancing loss; step of the bias
+    "dense": (64, 0.0, 0.0),
     "top-1": (ONE, 0.0, 0.0),
     "top-1, loss": (ONE, 0.01, 0.0),
     "top-1, bias": (ONE, 0.0, 0.01),
+    "dense, twice as wide": (128, 0.0, 0.0),
     "top-2": (TWO, 0.0, 0.0),
     "top-2, loss": (TWO, 0.01, 0.0),
 }
@@ -36,11 +38,12 @@ def text(name, characters):
     return checkpoints.tokenizer().encode(files.read_text(name)[:characters].replace("\n", "<|endoftext|>"))
 
 
-def build(routing, seed):
-    """A model of the study before its first step."""
+def build(kind, seed):
+    """A model of the study before its first step; kind is a Routing, or the width of one network."""
     generator = rng(SEED, "experts", seed)
-    model = TinyLM(CONFIG, generator)
-    return model if routing is None else with_experts(model, CONFIG.ffn, routing, generator)
+    if isinstance(kind, Routing):
+        return with_experts(TinyLM(CONFIG, generator), CONFIG.ffn, kind, generator)
+    return TinyLM(replace(CONFIG, ffn=kind), generator)
 
 
 @torch.no_grad()
@@ -63,11 +66,11 @@ def learn(model, seed, alpha, rate, steps):
 
 def run(name, seed):
     """One variant, one seed.  -> {"loss", "effective": by layer, ten batches in one, "load": of the last hundred}"""
-    routing, alpha, rate = VARIANTS[name]
-    model = build(routing, seed)
+    kind, alpha, rate = VARIANTS[name]
+    model = build(kind, seed)
     loads = list(learn(model, seed, alpha, rate, STEPS))
     found = {"loss": round(held_out_loss(model), 4)}
-    if routing:
+    if isinstance(kind, Routing):
         loads = torch.stack([torch.stack(layers) for layers in loads])  # (steps, layers, E)
         batchwise = effective(
             loads
