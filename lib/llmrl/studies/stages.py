@@ -1,8 +1,8 @@
 """One small model through the stages of a real run: pre-training, mid-training, annealing, a first post-training step.
 
 Pre-training reads short windows of mostly stories, half of them carelessly typed. Mid-training goes on at the same
-learning rate with windows four times as long and another mixture: sums, facts, and stories that are told twice, which
-only a model that looks far back can profit from. Annealing takes the learning rate to zero on clean text. Post-training
+learning rate with windows four times as long and another mixture: sums, facts, and stories that are told twice, from
+which only a model that looks far back could profit. Annealing takes the learning rate to zero on clean text. Post-training
 answers questions. Beside the main line run the branches that a claim needs: no mid-training, and annealing with only
 the decay, only the clean text, or neither.
 Left out: tuning the mixtures, and every stage's length.
@@ -197,7 +197,8 @@ def draw_mixture(ax, edges, colours):
         bottom = 0
         for domain, share in stage.mixture.items():
             hatch = "//" if stage.careless else None
-            ax.bar((left + right) / 2, 100 * share, right - left, bottom, color=colours[domain], ec="white", hatch=hatch)
+            place = (left + right) / 2
+            ax.bar(place, 100 * share, right - left, bottom, color=colours[domain], ec="white", hatch=hatch)
             bottom += 100 * share
     ax.text((edges[3] + edges[4]) / 2, 50, "answers", ha="center", va="center")
     return ax
