@@ -2,8 +2,8 @@
 
 Pre-training reads short windows of mostly stories, half of them carelessly typed. Mid-training goes on at the same
 learning rate with windows four times as long and another mixture: sums, facts, and stories that are told twice, from
-which only a model that looks far back could profit. Annealing takes the learning rate to zero on clean text. Post-training
-answers questions. Beside the main line run the branches that a claim needs: no mid-training, and annealing with only
+which only a model that looks far back could profit. Annealing takes the learning rate to zero on clean text.
+Post-training answers questions. Beside the main line run the branches that a claim needs: no mid-training, and annealing with only
 the decay, only the clean text, or neither.
 Left out: tuning the mixtures, and every stage's length.
 """
