@@ -3,8 +3,8 @@
 Pre-training reads short windows of mostly stories, half of them carelessly typed. Mid-training goes on at the same
 learning rate with windows four times as long and another mixture: sums, facts, and stories that are told twice, from
 which only a model that looks far back could profit. Annealing takes the learning rate to zero on clean text.
-Post-training answers questions. Beside the main line run the branches that a claim needs: no mid-training, and annealing with only
-the decay, only the clean text, or neither.
+Post-training answers questions. Beside the main line run the branches that a claim needs: no mid-training, and
+annealing with only the decay, only the clean text, or neither.
 Left out: tuning the mixtures, and every stage's length.
 """
 
@@ -20,7 +20,7 @@ from safetensors.torch import load, save, save_file
 from llmrl.lm.generation import PAD
 from llmrl.lm.logprobs import masked_mean, token_logp
 from llmrl.lm.model import Config, TinyLM
-from llmrl.lm.training import Plan, adamw, pad, text_batches, train
+from llmrl.lm.training import Plan, adamw, learning_rate, pad, text_batches, train
 from llmrl.seeds import derive, rng
 from llmrl.toy import checkpoints, corpus, files, tasks
 from llmrl.toy.make import SEED
@@ -189,6 +189,12 @@ def model_after(name):
         {key.removeprefix(f"{name}."): x.float() for key, x in stored.items() if key.startswith(name)}
     )
     return model.eval()
+
+
+def rates():
+    """The learning rate of every step of the main line."""
+    plans = [Plan(stage.steps, RATE, stage.warmup, stage.final) for stage in (PRE, MID, ANNEAL)]
+    return [learning_rate(step, plan) for plan in (*plans, ASK) for step in range(plan.steps)]
 
 
 def draw_mixture(ax, edges, colours):
