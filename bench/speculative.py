@@ -6,7 +6,7 @@ from llmrl.lm.generation import generate
 from llmrl.lm.speculative import speculate
 from llmrl.toy import checkpoints, files
 
-AHEAD = {"model": 2, "table": 4}  # guesses per pass: fewer where each costs something
+AHEAD = {"model": 3, "table": 4}  # guesses per pass: fewer where each costs something
 
 
 def beginnings(count):

@@ -55,7 +55,7 @@ class Mask:
         return self.costs(state) <= room - 1
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def constrained(model, prompt, mask, max_new, sampling=Sampling(), generator=None):
     """A text of the grammar, max_new tokens at most, drawn behind a prompt.  a list of ids -> a list of ids"""
     check_max_new(max_new)

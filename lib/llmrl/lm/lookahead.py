@@ -94,7 +94,7 @@ class Lookahead:
         self.levels[0][0] = tokens[-1]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def lookahead(model, prompt, max_new, window=8, ngram=4, guesses=4):
     """Continue one prompt by max_new tokens, the greedy ones, several per pass.  prompt: a list of ids"""
     check(model, [prompt], max_new, ())

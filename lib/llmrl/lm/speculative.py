@@ -72,7 +72,7 @@ class Speculated:
         return sum(kept for _, kept in self.rounds) / looked_at if looked_at else float("nan")
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def speculate(model, draft, prompt, max_new, ahead=4, sampling=Sampling(), generator=None):
     """Continue one prompt by max_new tokens of the model, several per pass.  prompt: a list of ids; draft: see `drafts`
 

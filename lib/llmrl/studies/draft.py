@@ -1,7 +1,7 @@
 """A small model that guesses for a large one: the draft of speculative decoding.
 
 It has read the same corpus as `base` with the same tokenizer, but has one layer instead of four and half the width, so
-a guess of its costs about a quarter of a pass through `base`. It is worse, which is the point: where the two disagree
+a guess of its costs about a third of a pass through `base`. It is worse, which is the point: where the two disagree
 the large one decides. Left out: training the draft on the large model's own text, which makes it agree more often.
 """
 
