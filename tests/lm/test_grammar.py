@@ -45,7 +45,7 @@ def strict(text):
         return False
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(DOCUMENTS, st.booleans(), st.sampled_from([(",", ":"), (", ", ": ")]))
 def test_whatever_json_writes_is_accepted(document, ascii_only, separators):
     text = json.dumps(document, ensure_ascii=ascii_only, separators=separators)
@@ -59,7 +59,7 @@ PIECES = st.lists(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(PIECES.map(bytes))
 def test_what_is_accepted_json_reads_and_what_is_not_it_does_not(text):
     for candidate in (text, b"[" + text + b"]", b'["' + text + b'"]', b'{"a":' + text + b"}"):
@@ -114,7 +114,7 @@ def test_the_mask_allows_what_can_be_read_and_finished_in_time(ids, room):
     assert torch.equal(MASK.allowed(state, 99)[4:], allowed(grammar.step, state, TOKENS[4:]))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 1.0, 10.0, 1e6]), st.integers(2, 40), st.integers(1, 4))
 def test_every_text_is_valid_json_whatever_the_model(seed, temperature, max_new, depth):
     model, mask = lively(SMALL, seed % 7), Mask(JSON(depth), TOKENS)
