@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lively import SMALL, lively
 
@@ -264,9 +264,30 @@ def test_a_beam_step_by_hand():
     assert [x.shape for x in beam_step(score, logp, 99)] == [(1, 6)] * 3
 
 
-def test_a_prompt_longer_than_the_context_is_named():
-    model = lively()
-    long = torch.zeros(1, SMALL.context + 1, dtype=torch.long)
-    for call in (greedy, lambda *args: beam(*args, 2)):
-        with pytest.raises(ValueError, match="a text of 33 tokens does not fit in a context of 32"):
-            call(model, long, 1)
+@given(st.one_of(st.integers(max_value=0), st.floats(), st.booleans(), st.none(), st.text(max_size=2)))
+def test_no_k_below_one_and_no_width_below_one(k):
+    for call in (lambda: top_k_filter(LOGITS, k), lambda: beam(counting, torch.tensor([[0]]), 1, k)):
+        with pytest.raises(ValueError, match="must be a whole number of at least 1, got"):
+            call()
+
+
+@given(st.one_of(st.floats(max_value=0.0), st.floats(min_value=1.0, exclude_min=True), st.just(float("nan"))))
+def test_no_p_outside_zero_to_one(p):
+    for call in (lambda: top_p_filter(LOGITS, p), lambda: Sampling(1.0, 0, p)):
+        with pytest.raises(ValueError, match=r"top_p must be in \(0, 1\], got"):
+            call()
+
+
+@given(st.integers(6, 10**9), st.integers(1, 4))
+def test_no_beam_wider_than_the_vocabulary(width, max_new):
+    with pytest.raises(ValueError, match="width must be at most the vocabulary, 5, got"):
+        beam(counting, torch.tensor([[0]]), max_new, width)
+
+
+@given(st.integers(SMALL.context + 1, 3 * SMALL.context), st.integers(1, 3))
+@settings(deadline=None, max_examples=25)
+def test_no_prompt_longer_than_the_context(length, rows):
+    model, ids = lively(), torch.zeros(rows, length, dtype=torch.long)
+    for call in (lambda: greedy(model, ids, 1), lambda: beam(model, ids, 1, 2), lambda: sample(model, ids, 1, 0.0)):
+        with pytest.raises(ValueError, match=f"a text of {length} tokens does not fit in a context of 32"):
+            call()
