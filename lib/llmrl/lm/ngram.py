@@ -1,7 +1,7 @@
 r"""Counting: the language models that were there before, and the yardstick for those that came after.
 
 The entropy of a text's tokens is what a guesser pays per token who knows only how often each occurs; the conditional
-entropy of order n, what he pays who also knows how often each followed the n-1 before it. On the text that was counted
+entropy of order n, what one pays who also knows how often each followed the n-1 before it. On the text that was counted
 this falls towards zero as n grows, because long runs occur once: it is memory, not prediction. So a count model is
 judged on other text, and there it needs smoothing. Ours gives every context s imaginary followers, spread as the
 shorter context spreads them (MacKay and Peto 1995), down to one that knows nothing:
