@@ -87,10 +87,7 @@ def _batch(x, weight, bias, dims=(0, 1), eps=1e-5, correction=0):
         Wrong("the mean ran over the features, which is LayerNorm", lambda x, w, b: _batch(x, w, b, -1)),
         Wrong("positions belong to the batch, too: average over both", lambda x, w, b: _batch(x, w, b, 0)),
         Wrong("texts belong to the batch, too: average over both", lambda x, w, b: _batch(x, w, b, 1)),
-        Wrong(
-            "all features shared one mean; each has its own",
-            lambda x, w, b: _batch(x, w, b, (0, 1, 2)),
-        ),
+        Wrong("all features shared one mean; each has its own", lambda x, w, b: _batch(x, w, b, (0, 1, 2))),
         Wrong(
             "the variance was divided by n-1; while training BatchNorm divides by n, and by n-1 only what it remembers",
             lambda x, w, b: _batch(x, w, b, correction=1),
@@ -171,10 +168,7 @@ def swiglu(answer, solution):
             "the weight's gradient came out transposed; it has the shape of the weight",
             lambda g, x, w: (g @ w, x.T @ g, g.sum(0)),
         ),
-        Wrong(
-            "the bias is one vector for all examples; its gradient is their sum",
-            lambda g, x, w: (g @ w, g.T @ x, g),
-        ),
+        Wrong("the bias serves all examples; its gradient is their sum", lambda g, x, w: (g @ w, g.T @ x, g)),
         Wrong("the order is input, weight, bias", lambda g, x, w: (g.T @ x, g.sum(0), g @ w)),
         Wrong(
             "the input's gradient was masked; a ReLU before this layer is a step of its own",
