@@ -41,10 +41,12 @@ def lengths(bpe, text):
     seen = Counter(piece for part in parts[::2] for piece in bpe.pieces(part))
     words = [[BYTE_ID[byte] for byte in piece.encode()] for piece in seen]
     counted = [len(parts[1::2]) + sum(n * len(word) for word, n in zip(words, seen.values()))]
-    for pair, new in bpe.new_id.items():
-        merged = [merge(word, pair, new) for word in words]
-        saved = sum(n * (len(old) - len(word)) for old, word, n in zip(words, merged, seen.values()))
-        words = merged
+    times = list(seen.values())
+    for (left, right), new in bpe.new_id.items():
+        saved = 0
+        for w in [w for w, word in enumerate(words) if left in word and right in word]:
+            before, words[w] = words[w], merge(words[w], (left, right), new)
+            saved += times[w] * (len(before) - len(words[w]))
         counted.append(counted[-1] - saved)
     return counted
 
