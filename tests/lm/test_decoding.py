@@ -68,7 +68,8 @@ def test_top_p_keeps_the_smallest_of_all_sets_that_reach_p(scores, p):
     mass = (sets * logits.softmax(-1)).sum(-1)
     assert mass[(sets == chosen).all(-1)] >= p - 1e-9
     assert not (mass[sets.sum(-1) < chosen.sum()] >= p + 1e-9).any()
-    assert chosen.sum() == 1 or logits[chosen].min() >= logits[~chosen].max() if (~chosen).any() else True
+    if not chosen.all():  # a difference that softmax rounds away is none
+        assert logits[chosen].min() >= logits[~chosen].max() - 1e-9
 
 
 @given(SCORES, st.floats(0.0, 1.0))
