@@ -40,6 +40,7 @@ EVERYWHERE = {
     "nothing copied": lambda notebook, path: rules.library_not_copied(notebook, library()),
     "Python": lambda notebook, path: rules.is_python(notebook),
     "checks compared": lambda notebook, path: rules.outputs_compared(notebook),
+    "stubs hide nothing": lambda notebook, path: rules.stubs_take_no_name(notebook),
     "one form": lambda notebook, path: rules.in_its_one_form(notebook, path.read_text(encoding="utf-8")),
 }
 

@@ -41,6 +41,7 @@ RULES = {
     "library_not_copied": lambda nb: rules.library_not_copied(nb, library()),
     "is_python": rules.is_python,
     "exercises": rules.exercises,
+    "stubs_take_no_name": rules.stubs_take_no_name,
     "outputs_compared": rules.outputs_compared,
     "in_its_one_form": lambda nb: rules.in_its_one_form(nb, stored.text(nb)),
 }
@@ -123,6 +124,11 @@ BROKEN = {
     "the library's name": ("library_not_copied", with_cell(3, source="def gae(x):\n    return x"), "has the name of"),
     "a cell that is not Python": ("is_python", with_cell(3, source="for x in"), "cell 3: not Python"),
     "one exercise": ("exercises", without(8), "1 exercises"),
+    "a stub that hides an import": (
+        "stubs_take_no_name",
+        with_cell(4, source="from llmrl.numbers import double\n"),
+        "cell 6: the stub double() hides",
+    ),
     "a check nobody compares": (
         "outputs_compared",
         with_cell(4, metadata={"tags": ["nbval-ignore-output"]}),

@@ -5,6 +5,7 @@ stored notebook only and run nothing, so they are quick and need no kernel.
 Left out: whether the outputs are true. `make test` runs every notebook and compares.
 """
 
+import ast
 import json
 import re
 
@@ -148,6 +149,20 @@ def exercises(notebook, least=2):
     found = sum("exercise" in tags(cell) for cell in notebook["cells"])
     if found < least:
         yield f"{found} exercises (cells tagged 'exercise'), a lesson has at least {least}"
+
+
+def stubs_take_no_name(notebook):
+    """An exercise's function hides nothing that other cells import: what they show and call is the library's own."""
+    imported = set()
+    for _, cell in code_cells(notebook):
+        for node in ast.walk(tree(cell) or ast.Module([], [])):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                imported |= {alias.asname or alias.name for alias in node.names}
+    for place, cell in code_cells(notebook):
+        stub = tree(cell) if "exercise" in tags(cell) else None
+        for node in stub.body if stub else []:
+            if isinstance(node, copies.FUNCTIONS) and node.name in imported:
+                yield f"cell {place}: the stub {node.name}() hides what another cell imports: call it my_{node.name}"
 
 
 def outputs_compared(notebook):
