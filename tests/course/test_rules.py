@@ -42,6 +42,7 @@ RULES = {
     "is_python": rules.is_python,
     "exercises": rules.exercises,
     "stubs_take_no_name": rules.stubs_take_no_name,
+    "solutions_come_after": lambda nb: rules.solutions_come_after(nb, {"a.double": "llmrl.numbers.double"}),
     "outputs_compared": rules.outputs_compared,
     "in_its_one_form": lambda nb: rules.in_its_one_form(nb, stored.text(nb)),
 }
@@ -129,6 +130,11 @@ BROKEN = {
         with_cell(4, source="from llmrl.numbers import double\n"),
         "cell 6: the stub double() hides",
     ),
+    "a solution before its exercise": (
+        "solutions_come_after",
+        lambda nb: with_cell(3, source="show(numbers.double, x)")(with_cell(6, source="grade('a.double', f)")(nb)),
+        "cell 6: double() was shown",
+    ),
     "a check nobody compares": (
         "outputs_compared",
         with_cell(4, metadata={"tags": ["nbval-ignore-output"]}),
@@ -154,6 +160,10 @@ def test_a_broken_notebook_is_refused(what):
         ("cells_short", with_cell(3, source="x = 1\n\n" * 20)),
         ("library_not_copied", with_cell(6, source="def gae(rewards):\n    ...")),
         ("library_not_copied", with_cell(3, source="def plus_one(y):\n    return y + 1")),
+        (
+            "solutions_come_after",
+            lambda nb: with_cell(8, source="show(double)")(with_cell(6, source="grade('a.double', f)")(nb)),
+        ),
         ("nothing_of_this_machine", with_output(3, pages.said("see tmp/x and a/tmp/y, or http://x.org/home/z"))),
         ("outputs_compared", with_cell(3, metadata={"tags": ["nbval-ignore-output"]})),
     ],

@@ -165,6 +165,21 @@ def stubs_take_no_name(notebook):
                 yield f"cell {place}: the stub {node.name}() hides what another cell imports: call it my_{node.name}"
 
 
+def solutions_come_after(notebook, solutions):
+    """No cell shows the library's lines before the learner was asked to write them.  solutions: exercise -> function"""
+    shown = set()
+    for place, cell in code_cells(notebook):
+        calls = [node for node in ast.walk(tree(cell) or ast.Module([], [])) if isinstance(node, ast.Call)]
+        for call in calls:
+            name = getattr(call.func, "id", None)
+            if name == "grade" and call.args and isinstance(call.args[0], ast.Constant):
+                solution = solutions.get(call.args[0].value, "").rpartition(".")[2]
+                if solution in shown:
+                    yield f"cell {place}: {solution}() was shown further up: show it after its exercise"
+            elif name == "show":
+                shown |= {getattr(arg, "id", getattr(arg, "attr", None)) for arg in call.args}
+
+
 def outputs_compared(notebook):
     """What is not compared when the notebook is tested is a table or a player, never the verdict of a check."""
     for place, cell in code_cells(notebook):
