@@ -49,6 +49,25 @@ def test_filters_agree_with_transformers(seed, k, p):
     assert kept(min_p_filter(logits, p)) == kept(MinPLogitsWarper(p)(None, logits))
 
 
+WHOLE = st.lists(st.integers(1, 40), min_size=2, max_size=8)  # weights: their sums hit many p exactly
+
+
+@given(WHOLE, st.integers(1, 8), st.sampled_from([torch.float32, torch.float64]))
+def test_where_the_sum_meets_p_exactly_top_p_rounds_as_transformers_does(weights, best, dtype):
+    from transformers import TopPLogitsWarper
+
+    p = sum(sorted(weights, reverse=True)[:best]) / sum(weights)
+    logits = torch.tensor([weights], dtype=torch.double).log().to(dtype)
+    assert kept(top_p_filter(logits, p)) == kept(TopPLogitsWarper(p)(None, logits))
+
+
+def test_top_p_keeps_the_fewest_in_single_precision_too():
+    """0.7, 0.16 and 0.1 reach 0.96; taking 0.04 from the sum of all four would round to less."""
+    logits = torch.tensor([0.04, 0.16, 0.7, 0.1]).log()
+    assert kept(top_p_filter(logits, 0.96)) == [False, True, True, True]
+    assert kept(top_p_filter(logits, 1e-30)) == [False, False, True, False]
+
+
 SCORES = st.lists(st.floats(-20, 20), min_size=1, max_size=8)
 
 

@@ -30,9 +30,10 @@ def top_p_filter(logits, p):
         raise ValueError(f"top_p must be in (0, 1], got {p!r}: 1 keeps every token, 0.9 is common")
     if p == 1:
         return logits
-    best, order = logits.softmax(-1).sort(dim=-1, descending=True, stable=True)
-    enough = best.cumsum(-1) - best >= p  # those before it already reach p
-    return logits.masked_fill(enough.gather(-1, order.argsort(-1)), -torch.inf)
+    worst, order = logits.sort(dim=-1, stable=True)  # the least probable first, so that little is rounded away
+    spare = worst.softmax(-1).cumsum(-1) <= 1 - p  # without it and all before it, the rest still reaches p
+    spare[..., -1] = False  # the best always stays
+    return logits.masked_fill(spare.gather(-1, order.argsort(-1)), -torch.inf)
 
 
 def min_p_filter(logits, p):
