@@ -65,7 +65,9 @@ def test_removing_a_part_changes_the_plan_and_nothing_else():
     shipped = Counter(
         (run["without"], run["lr"], run["seed"]) for run in files.read_json("studies/schedule.json")["runs"]
     )
-    assert set(shipped.values()) == {1} and len(shipped) == 2 * len(plans) * schedule.SEEDS
+    halves = {(without, lr) for without, lr, _ in shipped} - {(name, lr) for name in plans for lr in schedule.RATES}
+    assert halves == {("cosine", lr / 2) for lr in schedule.RATES}
+    assert set(shipped.values()) == {1} and len(shipped) == 2 * (len(plans) + 1) * schedule.SEEDS
 
 
 def test_careless_and_clean_text_are_the_same_documents():
@@ -94,6 +96,21 @@ def test_held_out_text_counts_what_it_should(domain):
             assert counted == second and first.strip() == second.strip()
         else:
             assert counted == told
+
+
+def test_second_place_counts_the_same_stories_behind_others():
+    words = stages.checkpoints.tokenizer()
+    behind_itself, behind_another = (
+        [
+            [words.decode(row[marked].tolist()).strip(), words.decode(row[row != 0].tolist())]
+            for row, marked in zip(*rows)
+        ]
+        for rows in (stages.held_out("retold", 6), stages.in_second_place(6))
+    )
+    assert [story for story, _ in behind_itself] == [story for story, _ in behind_another]
+    for story, told in behind_another:
+        first, second = told.removeprefix("<|endoftext|>").split("<|endoftext|>")
+        assert second == story != first
 
 
 def test_the_rates_of_the_stages_rise_stay_fall_and_begin_again():

@@ -1,8 +1,8 @@
 r"""Counting: the language models that were there before, and the yardstick for those that came after.
 
 The entropy of a text's tokens is what a guesser pays per token who knows only how often each occurs; the conditional
-entropy of order n, what one pays who also knows how often each followed the n-1 before it. On the text that was counted
-this falls towards zero as n grows, because long runs occur once: it is memory, not prediction. So a count model is
+entropy of order k, what one pays who also knows how often each followed the k-1 before it. On the text that was counted
+this falls towards zero as k grows, because long runs occur once: it is memory, not prediction. So a count model is
 judged on other text, and there it needs smoothing. Ours gives every context s imaginary followers, spread as the
 shorter context spreads them (MacKay and Peto 1995), down to one that knows nothing:
 $p_k(y\mid c)=\frac{n(c\,y)+s\,p_{k-1}(y\mid c')}{n(c)+s}$.
@@ -35,7 +35,7 @@ def _check(ids, vocab, order):
 
 
 def entropy(ids, vocab, order=1):
-    r"""$-\sum_{c,y}\frac{n(cy)}{n}\log\frac{n(cy)}{n(c)}$ in nats, for runs of `order` tokens.  (R, T) -> a number"""
+    r"""$-\sum_{c,y}\frac{n(cy)}{M}\log\frac{n(cy)}{n(c)}$ in nats; M runs of `order` tokens.  (R, T) -> a number"""
     _check(ids, vocab, order)
     runs = _runs(ids, order, vocab).flatten()
     _, together = runs.unique(return_counts=True)

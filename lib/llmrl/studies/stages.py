@@ -3,8 +3,8 @@
 Pre-training reads short windows of mostly stories, half of them carelessly typed. Mid-training goes on at the same
 learning rate with windows four times as long and another mixture: sums, facts, and stories that are told twice, from
 which only a model that looks far back could profit. Annealing takes the learning rate to zero on clean text.
-Post-training answers questions. Beside the main line run the branches that a claim needs: no mid-training, and
-annealing with only the decay, only the clean text, or neither.
+Post-training answers questions. Beside the main line run the branches that a claim needs: no mid-training, only its
+windows, only its mixture, and annealing with only the decay, only the clean text, or neither.
 Left out: tuning the mixtures, and every stage's length.
 """
 
@@ -86,23 +86,37 @@ def reading(stage, seed):
 
 def held_out(domain, n=64):
     """Clean documents nobody trains on, and which of their tokens count: all, or the second telling's.  -> ids, mask"""
-    pick, encode = random.Random(derive(SEED, "stages", "held out", domain)), checkpoints.tokenizer().encode
+    pick = random.Random(derive(SEED, "stages", "held out", domain))
     texts = [DOMAINS[domain](pick) for _ in range(n)]
-    rows = [encode(f"<|endoftext|>{text}") for text in texts]
-    first = [len(encode(f"<|endoftext|>{text.split(' Once more. ')[0]} Once more.")) for text in texts]
-    ids = pad([row[: SHAPE.context] for row in rows], PAD)
-    start = torch.tensor(first) if domain == "retold" else torch.zeros(n)
+    return _rows(
+        [(f"{text.split(' Once more. ')[0]} Once more." if domain == "retold" else "", text) for text in texts]
+    )
+
+
+def in_second_place(n=64):
+    """The second tellings of held_out("retold"), each behind another story instead of its own.  -> ids, mask"""
+    pick = random.Random(derive(SEED, "stages", "held out", "retold"))
+    told = [corpus.story(pick) for _ in range(n)]
+    firsts = [f"{story}<|endoftext|>" for story in (*told[1:], told[0])]
+    return _rows([(first, first + story) for first, story in zip(firsts, told)])
+
+
+def _rows(texts):
+    """Texts as ids, and a mask over what comes after the part that does not count.  [(part, text)] -> ids, mask"""
+    encode = checkpoints.tokenizer().encode
+    ids = pad([encode(f"<|endoftext|>{text}")[: SHAPE.context] for _, text in texts], PAD)
+    start = torch.tensor([len(encode(f"<|endoftext|>{part}")) if part else 0 for part, _ in texts])
     return ids, (ids != PAD) & (torch.arange(ids.shape[1]) >= start[:, None])
 
 
 @torch.no_grad()
 def losses(model):
-    """Held-out loss of every domain, in nats per token."""
-    found = {}
-    for domain in DOMAINS:
-        ids, mask = held_out(domain)
-        found[domain] = round(-masked_mean(token_logp(model(ids), ids), mask[:, 1:]).item(), 4)
-    return found
+    """Held-out loss of every domain, and of stories behind another story, in nats per token."""
+    texts = {domain: held_out(domain) for domain in DOMAINS} | {"behind another": in_second_place()}
+    return {
+        name: round(-masked_mean(token_logp(model(ids), ids), mask[:, 1:]).item(), 4)
+        for name, (ids, mask) in texts.items()
+    }
 
 
 def follow(model, optimizer, stage, seed):
@@ -151,6 +165,8 @@ def one(seed, keep):
     keep("pre-training", model)
     more = replace(PRE, name="more of the same", steps=MID.steps, warmup=0)
     branches["no mid-training"] = branch(model, optimizer, more, seed)
+    branches["only its windows"] = branch(model, optimizer, replace(more, length=MID.length), seed)
+    branches["only its mixture"] = branch(model, optimizer, replace(MID, length=PRE.length), seed)
     line += follow(model, optimizer, MID, seed)
     keep("mid-training", model)
     for final in (1.0, 0.0):
