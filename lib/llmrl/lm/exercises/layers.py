@@ -81,7 +81,7 @@ def _batch(x, weight, bias, dims=(0, 1), eps=1e-5, correction=0):
     difficulty=2,
     hints=(
         "Each of the D features has one mean and one variance, taken over every text and every position.",
-        "x.mean((0, 1), keepdim=True) averages over two dimensions at once. Add 1e-5 to the variance before the root.",
+        "x.mean((0, 1), keepdim=True) averages over two dimensions at once. var wants correction=0. Then add 1e-5.",
     ),
     wrong=(
         Wrong("the mean ran over the features, which is LayerNorm", lambda x, w, b: _batch(x, w, b, -1)),
@@ -205,7 +205,7 @@ def _back(grad, states, weight, step):
     difficulty=3,
     hints=(
         "The state is h_t = tanh(W h_{t-1} + ...). The slope of tanh is 1 - tanh², and tanh of it is h_t itself.",
-        "Start with grad at t = T-1. One step back: first times 1 - h_t², then times the weight: (g * slope) @ weight.",
+        "Start with grad at t = T-1 and go down. Going backward, the tanh is met before the weight.",
     ),
     wrong=(
         Wrong(
