@@ -39,7 +39,7 @@ data: setup ## rebuild the shipped data files, byte for byte
 checkpoints: setup ## train the shipped models anew (under 40 minutes on two cores)
 	$(PY) -m llmrl.toy.recipes
 
-studies: setup ## make the shipped results that take a lesson too long (about 30 minutes)
+studies: setup ## make the shipped results that take a lesson too long (under an hour of one core)
 	$(PY) -m llmrl.studies
 
 bench: setup ## measure the library against its peers, as ratios in one run
