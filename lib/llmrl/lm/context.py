@@ -1,10 +1,10 @@
 r"""Frequencies for texts longer than those a rotary model was trained on, without new weights.
 
 Past the trained length the slow pairs of RoPE reach angles no training text ever showed them, while the fast pairs have
-been all the way round many times. Position interpolation slows all pairs down by the scale s, as if the new text were
+been all the way round many times. Position interpolation slows all pairs down by the scale f, as if the new text were
 squeezed into the old length. The NTK-aware way raises the base instead, by just so much that the slowest pair is slowed
-s times and the fastest not at all. YaRN decides pair by pair: whoever turned often within the trained length keeps its
-frequency, whoever did not turn once is slowed s times, and a ramp lies in between; besides it sharpens attention,
+f times and the fastest not at all. YaRN decides pair by pair: whoever turned often within the trained length keeps its
+frequency, whoever did not turn once is slowed f times, and a ramp lies in between; besides it sharpens attention,
 because a longer text offers more to be distracted by.
 Left out: LongRoPE's search, the frequencies of Llama 3.1.
 
@@ -20,13 +20,13 @@ from llmrl.lm.scheme import Rotary
 
 
 def interpolated(theta, scale):
-    r"""Position interpolation: $\theta_j/s$.  theta (E/2,) -> (E/2,)"""
+    r"""Position interpolation: $\theta_j/f$.  theta (E/2,) -> (E/2,)"""
     check_scale(scale)
     return theta / scale
 
 
 def ntk_base(base, scale, width):
-    r"""NTK-aware: $\beta'=\beta\,s^{E/(E-2)}$, whose slowest pair turns at exactly $1/s$ of its old speed."""
+    r"""NTK-aware: $\beta'=\beta\,f^{E/(E-2)}$, whose slowest pair turns at exactly $1/f$ of its old speed."""
     check_scale(scale)
     check_base(base)
     check_width(width)
@@ -36,7 +36,7 @@ def ntk_base(base, scale, width):
 
 
 def dynamic_base(base, scale, width, length, trained):
-    r"""Dynamic NTK: the base for a text of this length, $\beta\left(s\tfrac{L}{L_0}-(s-1)\right)^{E/(E-2)}$."""
+    r"""Dynamic NTK: the base for a text of this length, $\beta\left(f\tfrac{L}{L_0}-(f-1)\right)^{E/(E-2)}$."""
     check_scale(scale)
     check_trained(trained)
     return ntk_base(base, scale * max(length, trained) / trained - (scale - 1), width)
@@ -59,13 +59,13 @@ def ramp(theta, trained, fast=32, slow=1):
 
 
 def yarn(theta, scale, trained, fast=32, slow=1):
-    r"""$(1-\gamma_j)\theta_j+\gamma_j\theta_j/s$, where $\gamma$ is the ramp.  theta (E/2,) -> (E/2,)"""
+    r"""$(1-\gamma_j)\theta_j+\gamma_j\theta_j/f$, where $\gamma$ is the ramp.  theta (E/2,) -> (E/2,)"""
     slowed = ramp(theta, trained, fast, slow)
     return (1 - slowed) * theta + slowed * interpolated(theta, scale)
 
 
 def yarn_strength(scale):
-    r"""$0.1\ln s+1$: queries and keys are both multiplied by it, so the scores of attention are by its square."""
+    r"""$0.1\ln f+1$: queries and keys are both multiplied by it, so the scores of attention are by its square."""
     check_scale(scale)
     return 0.1 * math.log(scale) + 1
 

@@ -72,7 +72,7 @@ def alibi_slopes(heads):
 
 
 def alibi_bias(slopes, queries, keys):
-    r"""$-m_h\,(p_q-p_k)$, what a look back costs.  slopes (H,), queries (.., Q), keys (.., K) -> (.., H, Q, K)"""
+    r"""$-\mu_h\,(p_q-p_k)$, what a look back costs.  slopes (H,), queries (.., Q), keys (.., K) -> (.., H, Q, K)"""
     distance = (queries[..., :, None] - keys[..., None, :])[..., None, :, :]  # (.., 1, Q, K)
     return -slopes.to(distance.device)[:, None, None] * distance
 
