@@ -1,8 +1,8 @@
-r"""BPE as a compressor: every merge makes the text it was learned from shorter, and no merge does more than the last.
+r"""BPE as a compressor: every merge makes the text it was learned from shorter, and no pair is seen more than the last.
 
-Merging the pair that is seen n times removes n tokens, or fewer where its two halves are equal and overlap. What is
-merged next was there before or is made of the new token, and either way it is not seen more often. So the length of the
-training text falls, and falls ever more slowly. Because merges are learned in order, one training run holds every
+What is merged next was there before or is made of the new token, and either way it is not seen more often. Merging a
+pair that is seen n times removes n tokens, or fewer where its two halves are equal and overlap. But for those, the
+training text gets shorter ever more slowly. Because merges are learned in order, one training run holds every
 smaller vocabulary: its first merges. Left out: entropy coding, which would give frequent tokens short codes.
 """
 

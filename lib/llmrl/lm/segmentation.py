@@ -16,7 +16,7 @@ def _pieces(bpe, text):
 
 
 def ways(bpe, text):
-    """How many rows of ids decode to this text without a token that reaches over the end of a piece."""
+    """How many sequences of ids decode to this text without a token that reaches over the end of a piece."""
     pieces, ids = _pieces(bpe, text)
     product = 1
     for piece in pieces:

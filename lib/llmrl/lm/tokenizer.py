@@ -27,7 +27,7 @@ def most_frequent(counts):
 
 
 def merge(symbols, pair, new):
-    """Every `pair` of neighbours becomes the one symbol `new`, from left to right: a a a turns into aa a."""
+    """Every `pair` of neighbours becomes `new`, a symbol not in use, from left to right: a a a turns into aa a."""
     left, right = pair
     merged = []
     for symbol in symbols:
