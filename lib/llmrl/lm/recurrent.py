@@ -2,9 +2,9 @@ r"""Recurrent networks: the past squeezed into one vector, and what that does to
 
 A recurrent network reads a text one token at a time and keeps one state: $h_t=\tanh(Wh_{t-1}+Ux_t+b)$. The gradient
 that reaches a state k steps back is a product of k matrices $\mathrm{diag}(1-h^2)W$, so it shrinks or grows like the
-k-th power of something. The LSTM (Hochreiter and Schmidhuber 1997) adds a second state that is carried on by
-multiplication with a gate and by addition, which slows the decay. Attention (model.Attention) looks at every position
-directly.
+k-th power of something. The LSTM (Hochreiter and Schmidhuber 1997; the gate f: Gers et al. 2000) adds a second state,
+carried on by multiplication with a gate and by addition, which slows the decay. Attention (model.Attention) looks at
+every position directly.
 Left out: the GRU, several recurrent layers, state-space models.
 
 Shapes: B sequences, T positions, D width, V vocabulary.
