@@ -97,7 +97,7 @@ def _smallest_first(z, p):
     minutes=15,
     difficulty=3,
     hints=(
-        "Sort the probabilities, best first, and sum up: a token goes when the sum of those before it already reaches p.",
+        "Sort the probabilities, best first, and sum up: a token goes when those before it already reach p.",
         "The mask is in sorted order; mask.gather(-1, order.argsort(-1)) brings it back to the tokens' own places.",
     ),
     wrong=(
