@@ -15,6 +15,12 @@ def library():
     return copies.library(places.PACKAGE)
 
 
+def solutions():
+    from llmrl.lesson.exercise import exercises
+
+    return {name: exercise.solution for name, exercise in exercises().items()}
+
+
 def stamped(notebook, path):
     from llmrl.lesson import first_cell
 
@@ -40,6 +46,7 @@ EVERYWHERE = {
     "nothing copied": lambda notebook, path: rules.library_not_copied(notebook, library()),
     "Python": lambda notebook, path: rules.is_python(notebook),
     "checks compared": lambda notebook, path: rules.outputs_compared(notebook),
+    "solutions after exercises": lambda notebook, path: rules.solutions_come_after(notebook, solutions()),
     "stubs hide nothing": lambda notebook, path: rules.stubs_take_no_name(notebook),
     "one form": lambda notebook, path: rules.in_its_one_form(notebook, path.read_text(encoding="utf-8")),
 }
