@@ -106,3 +106,8 @@ def test_the_picture_in_the_readme_is_the_first_notebook_s_own():
 
     shown = (places.root() / "docs" / "first_minute.png").read_bytes()
     assert shown == overview.first_picture(), "run `python -m llmrl coverage --readme`"
+
+
+def test_every_exercise_is_asked_in_a_notebook():
+    code = "\n".join(stored.source(cell) for path in PATHS for _, cell in stored.code_cells(stored.read(path)))
+    assert [name for name in solutions() if f'grade("{name}"' not in code] == []

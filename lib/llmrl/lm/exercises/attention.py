@@ -142,38 +142,6 @@ def attend(answer, solution):
     yield differs(answer(n, k, v, ragged), solution(n, k, v, ragged), "on four query heads and two key-value heads")
 
 
-@exercise(
-    "lm.kv_bytes",
-    title="What a cache weighs",
-    signature="kv_bytes(layers, kv_heads, head_width, positions, size=4) -> int, the bytes of all keys and values",
-    solution="llmrl.lm.attention.kv_bytes",
-    minutes=5,
-    difficulty=1,
-    hints=(
-        "One layer keeps, for one position and one key-value head, a key and a value of head_width numbers each.",
-        "Multiply: 2, layers, kv_heads, head_width, positions, and the bytes of one number.",
-    ),
-    wrong=(
-        Wrong("keys and values are both kept; that is a factor of 2", lambda l, h, w, p, s=4: l * h * w * p * s),
-        Wrong("every layer has a cache of its own", lambda l, h, w, p, s=4: 2 * h * w * p * s),
-        Wrong("every key-value head has keys and values of its own", lambda l, h, w, p, s=4: 2 * l * w * p * s),
-        Wrong("each position is kept", lambda l, h, w, p, s=4: 2 * l * h * w * s),
-        Wrong("these are numbers, not bytes; one number takes `size` bytes", lambda l, h, w, p, s=4: 2 * l * h * w * p),
-        Wrong("a number does not always take 4 bytes; use `size`", lambda l, h, w, p, s=4: 8 * l * h * w * p),
-        Wrong("these are bits; a byte is 8 of them", lambda l, h, w, p, s=4: 16 * l * h * w * p * s),
-        Wrong(
-            "keys and values are stored once per position, not for every pair of positions",
-            lambda l, h, w, p, s=4: 2 * l * h * w * p * p * s,
-        ),
-    ),
-)
-def kv_bytes(answer, solution):
-    for case in ((5, 3, 32, 100, 4), (32, 8, 128, 1000, 2), (3, 1, 5, 7, 1)):
-        yield differs(
-            answer(*case), solution(*case), "for {} layers, {} heads of {}, {} positions, {} bytes".format(*case)
-        )
-
-
 def _band(T, window, more=0):
     causal = solved_mask(T)
     return causal & ~causal.tril(-window - more)
