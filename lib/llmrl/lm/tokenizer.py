@@ -124,6 +124,10 @@ class BPE:
             self._known[piece] = ids
         return ids
 
+    def encode_documents(self, text):
+        """The ids of a text with one document per line, each closed by <|endoftext|>."""
+        return self.encode(text.replace("\n", "<|endoftext|>"))
+
     def decode(self, ids, special=True):
         """The text of some ids. Bytes that are not UTF-8 become U+FFFD; special=False leaves control tokens out."""
         ids = _whole_numbers(ids, len(self.tokens))

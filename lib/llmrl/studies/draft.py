@@ -29,7 +29,7 @@ def load():
 def trained(kept):
     """Train the draft, leave it beside what is kept, and return its losses."""
     model = TinyLM(CONFIG, seeds.rng(SEED, "draft", "weights"))
-    ids = checkpoints.tokenizer().encode(files.read_text("corpus.txt").replace("\n", "<|endoftext|>"))
+    ids = checkpoints.tokenizer().encode_documents(files.read_text("corpus.txt"))
     batch = text_batches(ids, 8, CONFIG.context, lambda step: seeds.rng(SEED, "draft", "reading", step))
     losses = [record["loss"] for record in train(model, batch, PLAN)]
     model.save(kept.file("model"))

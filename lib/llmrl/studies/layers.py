@@ -34,7 +34,7 @@ LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24)
 
 def text(name="corpus.txt", characters=1_500_000):
     """The ids of a shipped text's beginning, its documents each closed by <|endoftext|>."""
-    return checkpoints.tokenizer().encode(files.read_text(name)[:characters].replace("\n", "<|endoftext|>"))
+    return checkpoints.tokenizer().encode_documents(files.read_text(name)[:characters])
 
 
 def reading(ids, *purpose):

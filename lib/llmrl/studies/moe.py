@@ -35,7 +35,7 @@ SEEDS, STEPS, BATCH, EVERY = 3, 600, 16, 10
 
 def text(name, characters):
     """The beginning of a shipped text as ids, <|endoftext|> between its documents."""
-    return checkpoints.tokenizer().encode(files.read_text(name)[:characters].replace("\n", "<|endoftext|>"))
+    return checkpoints.tokenizer().encode_documents(files.read_text(name)[:characters])
 
 
 def build(kind, seed):

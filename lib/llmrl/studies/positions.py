@@ -43,7 +43,7 @@ def config(scheme):
 
 def read(name):
     """A shipped text as one row of ids, its documents each closed by <|endoftext|>."""
-    return torch.tensor(checkpoints.tokenizer().encode(files.read_text(name).replace("\n", "<|endoftext|>")))
+    return torch.tensor(checkpoints.tokenizer().encode_documents(files.read_text(name)))
 
 
 def windows(ids, length=LENGTH, count=WINDOWS):

@@ -40,7 +40,7 @@ def body(config):
 
 def windows(text):
     """A text cut into rows of LENGTH tokens, the rest dropped.  -> (rows, LENGTH)"""
-    ids = torch.tensor(checkpoints.tokenizer().encode(text.replace("\n", "<|endoftext|>")))
+    ids = torch.tensor(checkpoints.tokenizer().encode_documents(text))
     return ids[: len(ids) // LENGTH * LENGTH].view(-1, LENGTH)
 
 

@@ -52,7 +52,7 @@ def corpus(share=1.0):
 
 def reading(tokenizer, share):
     """Windows of the corpus, whose documents are each closed by <|endoftext|>."""
-    ids = tokenizer.encode(corpus(share).replace("\n", "<|endoftext|>"))
+    ids = tokenizer.encode_documents(corpus(share))
     return text_batches(ids, 16, 256, lambda step: seeds.rng(SEED, "reading", step))
 
 
