@@ -23,43 +23,16 @@ from llmrl.policy import group
 from llmrl.preference import train as dpo
 from llmrl.reasoning import distill, verifiable
 from llmrl.reasoning.search import best_of_n, majority_vote
-from llmrl.rlhf import kl, reward_model
+from llmrl.rlhf import reward_model
 from llmrl.toy import checkpoints, facts, files, preferences, tasks, telling
 from llmrl.toy.arithmetic import last_number, wrote_steps
 from llmrl.toy.effect_table import as_text, holds, row, store
 from llmrl.toy.words import UNTOLD_LANDS
 from llmrl.tuning import chat, sft
+from llmrl.tuning.exam import correct, divergence, talk, told
 
 SEEDS = [0, 1, 2]
 MIDDLE = 5  # the step at which over-optimisation is looked at on its way
-
-
-def correct(model, items, sampling=Sampling(), seed=0, max_new=48):
-    """1.0 or 0.0 for each item."""
-    said = sft.answers(model, [i.prompt for i in items], max_new, sampling, seeds.rng(seed, "eval"))
-    return [float(tasks.verify(item, answer)) for item, answer in zip(items, said)]
-
-
-def told(model, seed, n=256):
-    """What a model tells when it samples: prompts, answers, and the gold reward of each."""
-    prompts = [messages[0]["content"] for messages in telling.conversations(n, f"{seed} told")]
-    said = sft.answers(model, prompts, 112, Sampling(temperature=1.0), seeds.rng(seed, "told"))
-    return prompts, said, [preferences.gold(p, a) for p, a in zip(prompts, said)]
-
-
-def talk(prompt, said):
-    """What was said as a conversation; silence becomes a full stop, since an answer has to say something."""
-    return chat.exchange(prompt, said.strip() or ".")
-
-
-def divergence(model, reference, prompts, said):
-    r"""KL(model || reference) of whole answers, summed over tokens exactly, per answer the model gave."""
-    found = []
-    for prompt, answer in zip(prompts, said):
-        ids, mask = (torch.tensor([x]) for x in chat.render(talk(prompt, answer)))
-        with torch.no_grad():
-            found.append(kl.exact(model(ids), reference(ids))[:, :-1][mask[:, 1:]].sum().item())
-    return found
 
 
 def supervised(seed):
