@@ -186,30 +186,29 @@ class TinyLM(nn.Module):
                 adds = name.endswith(("attention.out.weight", "ffn.down.weight"))
                 weight.normal_(0, 0.02 / math.sqrt(2 * self.config.layers) if adds else 0.02, generator=generator)
 
-    def forward(self, ids, mask=None, cache=None):
-        return self.unembed(self.hidden(ids, mask, cache))
+    def forward(self, ids, mask=None, cache=None, segments=None):
+        return self.unembed(self.hidden(ids, mask, cache, segments))
 
-    def hidden(self, ids, mask=None, cache=None):
+    def hidden(self, ids, mask=None, cache=None, segments=None):
         """What the last layer leaves, normed.  ids (B, T) -> (B, T, D)"""
-        *_, last = self.walk(ids, mask, cache)
+        *_, last = self.walk(ids, mask, cache, segments)
         return self.norm(last)
 
-    def residuals(self, ids, mask=None):
+    def residuals(self, ids, mask=None, segments=None):
         """The stream before the first layer and after each, for the logit lens.  ids (B, T) -> (layers+1, B, T, D)"""
-        return torch.stack(list(self.walk(ids, mask)))
+        return torch.stack(list(self.walk(ids, mask, segments=segments)))
 
     def unembed(self, hidden):
         """Scores by the transposed embedding.  (B, T, D) -> (B, T, V)"""
         return product(hidden, self.embed.weight)
 
-    def walk(self, ids, mask=None, cache=None):
+    def walk(self, ids, mask=None, cache=None, segments=None):
         """Yield the stream before the first layer and after each.  ids (B, T) -> layers+1 times (B, T, D)
 
-        mask (B, past + T) is False on padding to the left; padding to the right needs none, for nobody looks ahead.
-        cache, made by new_cache, holds the past and takes up what is new.
+        mask (B, past + T) is False on padding to the left, to the right it needs none; segments (B, T) number the texts
+        that share a row, 0 on padding; cache, made by new_cache, holds the past and takes up what is new.
         """
-        past = cache[0].length if cache else 0
-        batch.check(ids, mask, past, self.config)
+        mask, past = batch.check(ids, mask, cache, self.config, segments), batch.remembered(cache)
         where, scheme = batch.positions(ids, mask, past), self.config.scheme
         turn, x = turns(where, self.config), scheme.mark(self.embed(ids), where)  # x (B, T, D)
         visible = scheme.look_back(ids, mask, past, x)
