@@ -33,8 +33,7 @@ class LoRALinear(nn.Module):
         self.linear = linear.requires_grad_(False)
         self.rank, self.alpha, self.scale, self.merged = rank, alpha, SCALINGS[scaling](alpha, rank), False
         generator = generator or seeds.rng(seeds.base_seed(), "lora", "A")
-        first = torch.empty(rank, linear.in_features).uniform_(-1, 1, generator=generator)
-        self.A = nn.Parameter(first.to(linear.weight) / math.sqrt(linear.in_features))  # as peft begins
+        self.A = nn.Parameter(uniform(rank, linear.in_features, generator).to(linear.weight))
         self.B = nn.Parameter(linear.weight.new_zeros(linear.out_features, rank))
 
     def forward(self, x):
@@ -55,6 +54,11 @@ class LoRALinear(nn.Module):
 
     def extra_repr(self):
         return f"rank={self.rank}, scale={self.scale:g}, merged={self.merged}"
+
+
+def uniform(rank, inputs, generator):
+    r"""A as peft begins it: every entry uniform up to $1/\sqrt N$.  -> (r, N)"""
+    return torch.empty(rank, inputs).uniform_(-1, 1, generator=generator) / math.sqrt(inputs)
 
 
 def named(model, where):
