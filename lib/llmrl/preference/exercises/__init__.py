@@ -1,0 +1,1 @@
+"""Exercises on learning from preferences, one module per lesson."""

@@ -1,0 +1,65 @@
+r"""Answers as a tree of tokens: a policy over whole answers is a choice at every fork, and back.
+
+A language model never scores an answer as a whole, it chooses token after token. When all answers are listed, their
+beginnings form a tree; a distribution over the answers and one distribution at every node say the same. The best
+policy then chooses a token by $\pi^*(a\mid s)=\pi_{ref}(a\mid s)\,e^{(V(sa)-V(s))/\beta}$, where the soft value
+$V(s)=\beta\log\sum_{y\text{ below }s}\pi_{ref}(y\mid s)e^{r(y)/\beta}$ looks ahead to every end that is still possible
+(Rafailov et al. 2024, arXiv:2404.12358).
+Left out: answers of one space that begin other answers; a stop token at the end of each prevents that.
+
+Shapes: Y answers, N nodes other than the root, one for each beginning; T tokens of the longest answer.
+"""
+
+import torch
+
+
+class Tree:
+    """The beginnings of some answers, lists of token ids, and the ways between them.
+
+    beginnings: N tuples, parent (N): which node each one continues, N for the root; path (Y, T): nodes on the way to
+    each answer, N behind its end.
+    """
+
+    def __init__(self, answers):
+        answers = [tuple(answer) for answer in answers]
+        begun = list(dict.fromkeys(a[:t] for a in answers for t in range(1, len(a) + 1)))
+        inner = {b[:-1] for b in begun}
+        if not answers or len(set(answers)) < len(answers) or not all(answers) or inner & set(answers):
+            raise ValueError(
+                f"answers must be different lists of ids, none empty and none the beginning of another, got "
+                f"{len(answers)} of which {len(set(answers))} are different: end each with a stop token"
+            )
+        place = {b: n for n, b in enumerate(begun)} | {(): len(begun)}
+        longest = max(map(len, answers))
+        self.beginnings = begun
+        self.parent = torch.tensor([place[b[:-1]] for b in begun])
+        self.path = torch.tensor([[place[a[:t]] if t <= len(a) else len(begun) for t in range(1, longest + 1)]
+                                  for a in answers])  # fmt: skip
+
+    def answer_logp(self, scores):
+        r"""A softmax at every node, multiplied along each path.  scores (N), any numbers -> (Y)"""
+        chosen = scores - self.above(scores)[self.parent]  # (N): log-probability of each token where it stands
+        return torch.cat([chosen, chosen.new_zeros(1)])[self.path].sum(1)
+
+    def above(self, scores):
+        """logsumexp of the scores of each node's children.  (N) -> (N + 1), the root last"""
+        least = scores.new_full((len(self.parent) + 1,), -torch.inf)
+        top = least.scatter_reduce(0, self.parent, scores.detach(), "amax")
+        powers = (scores - top[self.parent]).exp()
+        return top + torch.zeros_like(top).scatter_add(0, self.parent, powers).log()
+
+    def below(self, numbers):
+        """logsumexp over the answers below each node.  (Y) -> (N + 1), the root last"""
+        on = torch.zeros(len(self.parent) + 1, len(numbers), dtype=torch.bool)
+        on[self.path.T, torch.arange(len(numbers))] = True
+        on[-1] = True  # every answer is below the root
+        return torch.where(on, numbers, -torch.inf).logsumexp(1)
+
+    def token_logp(self, logp):
+        """The choice at every node that a distribution over answers amounts to.  (Y) -> (N)"""
+        reached = self.below(logp)
+        return reached[:-1] - reached[self.parent]
+
+    def soft_value(self, ref_logp, reward, beta):
+        r"""$V(s)$ of every node, the root last; at the end of an answer it is its reward.  (Y), (Y) -> (N + 1)"""
+        return beta * (self.below(ref_logp + reward / beta) - self.below(ref_logp))
