@@ -88,7 +88,7 @@ def loss(z):
     [
         pytest.param(value, 1200, 2.0, False, marks=pytest.mark.slow),
         (value, 40, 0.5, True),
-        (loss, 60, 16.0, False),
+        (loss, 150, 8.0, False),
     ],
 )
 def test_three_ways_to_one_policy(objective, steps, rate, natural):
@@ -118,7 +118,7 @@ def test_what_nobody_compares_is_not_decided():
     wins[3], wins[:, 3] = 0, 0  # nobody looks at the best answer
     two = [REF.clone(), REF + torch.tensor([0.0, 0.0, 0.0, 5.0])]
     ends = [
-        list(exact.climb(lambda z: -exact.dpo_loss(z.log_softmax(-1), REF, wins, 1.0), z, 300, 8.0))[-1] for z in two
+        list(exact.climb(lambda z: -exact.dpo_loss(z.log_softmax(-1), REF, wins, 1.0), z, 120, 8.0))[-1] for z in two
     ]
     losses = [exact.dpo_loss(z.log_softmax(-1), REF, wins, 1.0) for z in ends]
     torch.testing.assert_close(*losses)
