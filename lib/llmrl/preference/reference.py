@@ -11,6 +11,8 @@ import copy
 
 import torch
 
+from llmrl.preference.train import answer_logp
+
 
 def frozen(model):
     """A copy of a model that takes no gradients: the reference to begin with."""
@@ -41,6 +43,22 @@ def hard_update(reference, model, step, every):
     if due := (step + 1) % every == 0:
         soft_update(reference, model, 1.0)
     return due
+
+
+class Moving:
+    """A reference for `train.fit` that follows the model: a share alpha of the way after every `every` steps."""
+
+    def __init__(self, model, alpha=1.0, every=1):
+        self.model, self.alpha, self.every = frozen(model), alpha, every
+
+    def logp(self, samples):
+        """Log-probabilities of answers as the reference stands now.  (ids, mask) samples -> (B,)"""
+        return answer_logp(self.model, samples)
+
+    def follow(self, model, step):
+        """Move, if it is time.  step counts from 0"""
+        if (step + 1) % self.every == 0:
+            soft_update(self.model, model, self.alpha)
 
 
 def lagrangian(loss, kl, multiplier, limit):
