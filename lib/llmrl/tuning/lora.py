@@ -31,7 +31,8 @@ class LoRALinear(nn.Module):
         if scaling not in SCALINGS:
             raise ValueError(f"scaling must be one of {', '.join(SCALINGS)}, got {scaling!r}: the paper's is alpha/r")
         self.linear = linear.requires_grad_(False)
-        self.rank, self.alpha, self.scale, self.merged = rank, alpha, SCALINGS[scaling](alpha, rank), False
+        self.rank, self.alpha, self.scaling = rank, alpha, scaling
+        self.scale, self.merged = SCALINGS[scaling](alpha, rank), False
         generator = generator or seeds.rng(seeds.base_seed(), "lora", "A")
         self.A = nn.Parameter(uniform(rank, linear.in_features, generator).to(linear.weight))
         self.B = nn.Parameter(linear.weight.new_zeros(linear.out_features, rank))
