@@ -20,7 +20,8 @@ from llmrl.lm.training import Plan, train
 from llmrl.toy import checkpoints, files, telling
 from llmrl.toy.make import SEED
 from llmrl.tuning import sft
-from llmrl.tuning.packing import IGNORE, by_text, pack, packed_loss
+from llmrl.tuning.labels import IGNORE
+from llmrl.tuning.packing import by_text, pack, packed_loss
 
 ROOM = 256  # tokens in a row
 SIZES, RATES, READ = (4, 16, 64), (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2), 1024  # conversations per step, and in all

@@ -16,10 +16,9 @@ from typing import NamedTuple
 import torch
 
 from llmrl.lm import batch
-from llmrl.lm.logprobs import masked_mean, token_logp
 from llmrl.lm.training import pad
-
-IGNORE = -100  # the label of a token that is not to be learned; torch's cross_entropy skips it
+from llmrl.tuning.labels import labels as labelled
+from llmrl.tuning.labels import shifted_loss
 
 
 class Packed(NamedTuple):
@@ -28,7 +27,7 @@ class Packed(NamedTuple):
     ids: torch.Tensor
     positions: torch.Tensor  # from 0 in every text
     segments: torch.Tensor  # 1, 2, 3 in a row; 0 on padding
-    labels: torch.Tensor  # the ids, IGNORE where nothing is to be learned
+    labels: torch.Tensor  # the ids, -100 where nothing is to be learned
 
 
 def best_fit(lengths, room):
@@ -68,7 +67,7 @@ def lay(rows, length):
     ids = fill([[i for text, _ in row for i in text] for row in rows], length)
     segments = fill([[n for n, (text, _) in enumerate(row, 1) for _ in text] for row in rows], length)
     learned = fill([[m for _, mask in row for m in (False, *mask[1:])] for row in rows], length).bool()
-    return Packed(ids, batch.restart(segments), segments, torch.where(learned, ids, IGNORE))
+    return Packed(ids, batch.restart(segments), segments, labelled(ids, learned))
 
 
 def fill(rows, length):
@@ -78,7 +77,7 @@ def fill(rows, length):
 
 def packed_loss(model, ids, segments, labels):
     r"""The mean of $-\log\pi(y_t\mid y_{<t})$ over all labelled tokens, each text read by itself.  all (R, T)"""
-    return -masked_mean(token_logp(model(ids, segments=segments), ids), (labels != IGNORE)[:, 1:])
+    return shifted_loss(model(ids, segments=segments), labels)
 
 
 def by_text(values, segments):
