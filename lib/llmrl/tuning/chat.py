@@ -6,7 +6,8 @@ encoded as plain text, so a message that spells out <|im_end|> stays one message
 as one string, as transformers does it, lets such a message close its own turn and open another in any role: prompt
 injection. Content loses its outer spaces, as in Llama 3's template, so that the header's line break never melts into
 the first word, and a prompt is always a prefix of the conversation it grows into.
-Left out: tool calls and other templates. The template's text is saved with the tokenizer (llmrl.lm.tokenizer_file).
+Left out: tool calls. Other templates are in `templates`; this one's text is saved with the tokenizer
+(llmrl.lm.tokenizer_file).
 """
 
 ROLES = ("system", "user", "assistant")
@@ -19,10 +20,10 @@ def exchange(prompt, answer):
 
 def render(messages, tokenizer=None):
     """Messages {"role", "content"} -> (ids, answer_mask), lists of one length. None is the course's own tokenizer."""
-    tokenizer = _or_own(tokenizer)
+    tokenizer = or_own(tokenizer)
     line_break = tokenizer.encode("\n")
     ids, mask = [], []
-    for role, content in _turns(messages):
+    for role, content in turns(messages):
         header = _header(role, tokenizer)
         words = [*tokenizer.encode(content, special=False), tokenizer.im_end_id]
         ids += header + words + line_break
@@ -32,13 +33,13 @@ def render(messages, tokenizer=None):
 
 def prompt_ids(messages, tokenizer=None):
     """The conversation so far and the header of an answer: what the model is asked to continue."""
-    tokenizer = _or_own(tokenizer)
+    tokenizer = or_own(tokenizer)
     return render(messages, tokenizer)[0] + _header("assistant", tokenizer)
 
 
 def parse(ids, tokenizer=None):
     """Ids back to messages; what stands between messages is skipped, and the last one may still be open."""
-    tokenizer = _or_own(tokenizer)
+    tokenizer = or_own(tokenizer)
     turns, inside = [], False
     for i in ids.tolist() if hasattr(ids, "tolist") else ids:
         if i in (tokenizer.im_start_id, tokenizer.im_end_id):
@@ -54,7 +55,8 @@ def _header(role, tokenizer):
     return [tokenizer.im_start_id, *tokenizer.encode(f"{role}\n")]
 
 
-def _or_own(tokenizer):
+def or_own(tokenizer):
+    """The tokenizer, or the course's own where none is given."""
     if tokenizer is not None:
         return tokenizer
     from llmrl.toy import checkpoints
@@ -62,7 +64,7 @@ def _or_own(tokenizer):
     return checkpoints.tokenizer()
 
 
-def _turns(messages):
+def turns(messages):
     """(role, content) of each message, once it is known to be one."""
     example = '[{"role": "user", "content": "What is 2+3?"}]'
     if not isinstance(messages, (list, tuple)) or not messages:

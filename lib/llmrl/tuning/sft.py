@@ -1,18 +1,23 @@
 r"""Supervised fine-tuning: next-token prediction on conversations, learning the answers only.
 
 The loop is pre-training's; what changes is the mask. `answers` puts questions to a model the way it was tuned to be
-asked. Left out: packing, early stopping.
+asked. Left out: packing (`packing`) and early stopping
+(`stopping`), which stand beside the loop and not in it.
 """
+
+import math
+
+import torch
 
 from llmrl import seeds
 from llmrl.lm.generation import Sampling, generate
-from llmrl.lm.training import Plan, sample_batches, train
+from llmrl.lm.training import Plan, next_token_loss, pad, sample_batches, train
 from llmrl.tuning import chat
 
 
-def samples(conversations, tokenizer=None):
-    """(ids, answer mask) of each conversation."""
-    return [chat.render(messages, tokenizer) for messages in conversations]
+def samples(conversations, tokenizer=None, template=chat):
+    """(ids, answer mask) of each conversation; template: ChatML, or one of llmrl.tuning.templates."""
+    return [template.render(messages, tokenizer) for messages in conversations]
 
 
 def tune(model, conversations, plan=Plan(steps=200, lr=1e-3), batch=32, seed=0, tokenizer=None):
@@ -21,13 +26,44 @@ def tune(model, conversations, plan=Plan(steps=200, lr=1e-3), batch=32, seed=0, 
     return train(model, sample_batches(rows, batch, lambda step: seeds.rng(seed, "sft", step)), plan)
 
 
+def epoch_batches(rows, batch, generator_for):
+    """Samples in true epochs: batch(step) -> ids and mask (B, T); every sample once before any comes again."""
+    sample_batches(rows, batch, generator_for)  # the same rules for samples
+    if not 1 <= batch <= len(rows):
+        raise ValueError(f"batch must be from 1 to the {len(rows)} samples there are, got {batch}")
+    per_epoch = math.ceil(len(rows) / batch)
+
+    def at(step):
+        epoch, part = divmod(step, per_epoch)
+        order = torch.randperm(len(rows), generator=generator_for(epoch))
+        chosen = order[part * batch : (part + 1) * batch].tolist()
+        return pad([rows[i][0] for i in chosen]), pad([rows[i][1] for i in chosen], False)
+
+    return at
+
+
+@torch.no_grad()
+def answer_loss(model, rows, at_once=64):
+    """The loss over all answer tokens of some samples (ids, mask), for measuring.  -> a number"""
+    total, tokens = 0.0, 0
+    for i in range(0, len(rows), at_once):
+        ids, mask = pad([r[0] for r in rows[i : i + at_once]]), pad([r[1] for r in rows[i : i + at_once]], False)
+        learned = mask[:, 1:].sum().item()
+        total, tokens = total + next_token_loss(model, ids, mask).item() * learned, tokens + learned
+    if not tokens:
+        raise ValueError(f"{len(rows)} samples mark no token of an answer: there is nothing to measure")
+    return total / tokens
+
+
 def answers(model, prompts, max_new=64, sampling=Sampling(), generator=None, tokenizer=None):
     """One response per user prompt, as text."""
     if isinstance(prompts, str):
         raise TypeError(f"prompts must be a list of texts, got the text {prompts[:60]!r}: write [prompt] to ask one")
-    from llmrl.toy import checkpoints
-
-    tokenizer = tokenizer or checkpoints.tokenizer()
     asked = [chat.prompt_ids([{"role": "user", "content": prompt}], tokenizer) for prompt in prompts]
+    return replies(model, asked, max_new, sampling, generator, tokenizer)
+
+
+def replies(model, asked, max_new=64, sampling=Sampling(), generator=None, tokenizer=None):
+    """What a model writes after prompts that are ids already, in whatever template, as text."""
     done = generate(model, asked, max_new, sampling, generator=generator)
-    return [tokenizer.decode(ids).strip() for ids in done.lists()]
+    return [chat.or_own(tokenizer).decode(ids).strip() for ids in done.lists()]
