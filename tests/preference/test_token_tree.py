@@ -60,6 +60,12 @@ def test_dpo_on_the_scores_of_a_tree_ends_at_gibbs():
     torch.testing.assert_close(tree.answer_logp(last).exp(), exact.gibbs(ref, reward, 0.5).exp(), atol=1e-8, rtol=0)
 
 
+def test_from_fork_to_fork():
+    found = Tree([[1, 2, 9], [1, 3, 4, 9], [5, 9]]).stretches()
+    assert found == [(8, 0, [1]), (8, 7, [5, 9]), (0, 2, [2, 9]), (0, 5, [3, 4, 9])]
+    assert Tree([[1, 2, 9]]).stretches() == [(3, 2, [1, 2, 9])]
+
+
 @pytest.mark.parametrize("answers", [[], [[]], [[1, 2], [1, 2]], [[1], [1, 2]], [[1, 2], []]])
 def test_answers_that_make_no_tree(answers):
     with pytest.raises(ValueError, match="none empty and none the beginning of another.*end each with a stop token"):

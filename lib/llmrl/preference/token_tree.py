@@ -63,3 +63,19 @@ class Tree:
     def soft_value(self, ref_logp, reward, beta):
         r"""$V(s)$ of every node, the root last; at the end of an answer it is its reward.  (Y), (Y) -> (N + 1)"""
         return beta * (self.below(ref_logp + reward / beta) - self.below(ref_logp))
+
+    def stretches(self):
+        """From fork to fork: (node, next node, the ids between), for a picture.  Ends of answers count as forks."""
+        below = {node: [] for node in range(len(self.parent) + 1)}
+        for node, parent in enumerate(self.parent.tolist()):
+            below[parent].append(node)
+        found, forks = [], [len(self.parent)]
+        for start in forks:  # grows while it is read
+            for node in below[start]:
+                ids = [self.beginnings[node][-1]]
+                while len(below[node]) == 1:
+                    (node,) = below[node]
+                    ids.append(self.beginnings[node][-1])
+                found.append((start, node, ids))
+                forks += [node] if below[node] else []
+        return found
