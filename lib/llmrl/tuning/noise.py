@@ -45,6 +45,9 @@ def noise_scale(sums, counts):
             f"the noise scale needs the gradients and token counts of two samples or more, got {len(sums)} and "
             f"{len(counts)}: the spread of a single one cannot be told"
         )
+    if not sums.isfinite().all():
+        bad = (~sums.isfinite()).any(1).nonzero()[0].item()
+        raise ValueError(f"sample {bad} has a gradient that is not finite: look at its tokens and at its loss")
     spread = residuals(sums, counts).square().sum() / (len(sums) - 1)
     signal = batch_gradient(sums, counts).square().sum() - spread / len(sums)
     return (spread / signal.clamp(min=0)).item()
