@@ -22,6 +22,11 @@ ALL = ATTENTION + FFN  # every matrix of a layer; the embedding, which is also t
 SCALINGS = {"alpha/r": lambda alpha, rank: alpha / rank, "rslora": lambda alpha, rank: alpha / math.sqrt(rank)}
 
 
+def low_rank(x, A, B, scale):
+    r"""$s\,xA^\top B^\top$, what the two thin matrices add; B A itself is never formed.  (.., N) -> (.., O)"""
+    return product(product(x, A) * scale, B)
+
+
 class LoRALinear(nn.Module):
     r"""$xW^\top+b+s\,xA^\top B^\top$ with W and b frozen.  (.., N) -> (.., O)"""
 
@@ -39,9 +44,7 @@ class LoRALinear(nn.Module):
 
     def forward(self, x):
         y = self.linear(x)  # (.., O)
-        if self.merged:
-            return y
-        return y + product(product(x, self.A) * self.scale, self.B)
+        return y if self.merged else y + low_rank(x, self.A, self.B, self.scale)
 
     def delta(self):
         r"""$s\,BA$, what is to be added to W.  -> (O, N)"""
@@ -150,10 +153,15 @@ def shapes(config):
     return {"q": (D, D), "k": (kv, D), "v": (kv, D), "out": (D, D), "gate": (M, D), "up": (M, D), "down": (D, M)}
 
 
+def adapter_size(shapes, rank):
+    r"""$\sum r\,(N+O)$: how many numbers LoRA trains beside matrices of these shapes (O, N)."""
+    return sum(rank * (outputs + inputs) for outputs, inputs in shapes)
+
+
 def added(config, rank, where=ALL):
-    r"""$\sum r\,(N+O)$ over the adapted matrices of all layers: what LoRA trains in a model of that shape."""
+    """How many numbers LoRA trains in a model of that shape, beside the matrices named by where in every layer."""
     sizes = shapes(config)
-    return config.layers * sum(rank * sum(sizes[name]) for name in where)
+    return config.layers * adapter_size([sizes[name] for name in where], rank)
 
 
 def check(linear, rank, alpha):

@@ -30,6 +30,11 @@ def first_a(rank, inputs, how, generator):
     return torch.randn(rank, inputs, generator=generator) * DEVIATION[how](rank, inputs)
 
 
+def factor_gradients(grad, A, B, scale):
+    r"""$s\,B^\top G$ and $s\,GA^\top$, the gradients of A and B, from G, that of W.  (O, N) -> (r, N), (O, r)"""
+    return scale * B.T @ grad, scale * grad @ A.T
+
+
 @torch.no_grad()
 def restart(model, a="kaiming", b=0.0, generator=None):
     """Begin every adapter of a model anew: A by its name in DEVIATION or zero for None, B normal with deviation b."""

@@ -1,0 +1,1 @@
+"""Exercises on fine-tuning, one module per lesson."""
