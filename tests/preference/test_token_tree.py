@@ -63,6 +63,13 @@ def test_dpo_on_the_scores_of_a_tree_ends_at_gibbs():
 def test_from_fork_to_fork():
     found = Tree([[1, 2, 9], [1, 3, 4, 9], [5, 9]]).stretches()
     assert found == [(8, 0, [1]), (8, 7, [5, 9]), (0, 2, [2, 9]), (0, 5, [3, 4, 9])]
+    assert Tree([[1, 2, 9], [1, 3, 4, 9], [5, 9]]).layout() == {
+        8: (0, 1.25),
+        0: (1, 0.5),
+        2: (2, 0),
+        5: (2, 1),
+        7: (1, 2),
+    }
     assert Tree([[1, 2, 9]]).stretches() == [(3, 2, [1, 2, 9])]
 
 

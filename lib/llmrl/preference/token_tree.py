@@ -79,3 +79,21 @@ class Tree:
                 found.append((start, node, ids))
                 forks += [node] if below[node] else []
         return found
+
+    def layout(self):
+        """Where a picture puts the forks and ends: {node: (column, row)}, a fork in the middle of what follows it."""
+        following, place = {}, {}
+        for start, end, _ in self.stretches():
+            following.setdefault(start, []).append(end)
+
+        def put(node, column, row):
+            """Put a node and all behind it; the next free row comes back."""
+            after = following.get(node, [])
+            for end in after:
+                row = put(end, column + 1, row)
+            rows = [place[end][1] for end in after]
+            place[node] = (column, sum(rows) / len(rows) if after else row)
+            return row if after else row + 1
+
+        put(len(self.parent), 0, 0)
+        return place
