@@ -2,11 +2,12 @@
 
 Every run starts from the sft checkpoint, sees 256 pairs of the crowd's answers in the same number of steps, and is
 measured by what it says to 256 prompts: gold reward, wins against the sft model prompt by prompt, exact KL, words.
-A method's dial and learning rate are the best of four tries each, on clean labels of a data set of their own; cDPO and
-robust DPO keep DPO's, with which they are the same loss on clean labels, and are told the true share of flips. The
-flips are nested: a pair that is wrong at 10 percent is wrong at 20. Beside the benchmark: the dials tried again at 40
-percent, four times as many pairs, and labels that like length, dislike it, or are a coin's.
-Left out: batches of other sizes, more than four tries, a judge other than the gold reward.
+A method's dial and learning rate are the best of five tries each, on clean labels of a data set of their own: two
+dials at two rates (SFT, which has no dial: four rates), then the best of them beyond its rate. cDPO and robust DPO
+keep DPO's, with which they are the same loss on clean labels, and are told the true share of flips. The flips are
+nested: a pair that is wrong at 10 percent is wrong at 20. Beside the benchmark: the dials tried again at 40 percent,
+four times as many pairs, and labels that like length, dislike it, or are a coin's.
+Left out: batches of other sizes, more than five tries, a judge other than the gold reward.
 """
 
 import copy
@@ -15,10 +16,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
+from itertools import product
 from statistics import mean, stdev
 
 from llmrl.lm.training import Plan
 from llmrl.preference import methods
+from llmrl.preference.contest import win_rate
 from llmrl.preference.reference import Moving
 from llmrl.preference.train import fit, reference_logp, rendered, unpaired
 from llmrl.toy import checkpoints, files, preferences
@@ -111,8 +114,7 @@ def run(name, dial, lr, labels, seed, n=PAIRS):
     """Train and measure -> a flat dictionary of numbers."""
     model, records, seconds = trained(name, dial, lr, labels, seed, n)
     prompts, said, golds = told(model, f"{SEED} preferences {seed}", ASKED)
-    wins = [(ours > theirs) + (ours == theirs) / 2 for ours, theirs in zip(golds, before(seed)[0])]
-    found = {"gold": mean(golds), "error": stdev(golds) / ASKED**0.5, "win": mean(wins),
+    found = {"gold": mean(golds), "error": stdev(golds) / ASKED**0.5, "win": win_rate(golds, before(seed)[0])[0],
              "kl": mean(divergence(model, start(), prompts[:COMPARED], said[:COMPARED])),
              "words": mean(len(answer.split()) for answer in said), "seconds": seconds,
              "trained": sum(r["trained"] for r in records), "watched": sum(r["watched"] for r in records)}  # fmt: skip
@@ -122,15 +124,19 @@ def run(name, dial, lr, labels, seed, n=PAIRS):
 
 
 def tries(kept):
-    """Four settings of every method on clean labels of their own seed -> {method: [(dial, rate, gold), ...]}"""
+    """Five settings of every method on clean labels of their own seed -> {method: [(dial, rate, gold), ...]}"""
     found = {}
+
+    def attempt(name, dial, lr):
+        part = partial(run, name, dial, lr, preferences.Labels(), "tuning")
+        found.setdefault(name, []).append((dial, lr, kept(f"try {name} {dial} {lr:g}", part)["gold"]))
+
     for name, method in METHODS.items():
-        if name in ("cDPO", "robust DPO"):
-            continue
-        for dial in method.dials:
-            for lr in method.rates:
-                part = partial(run, name, dial, lr, preferences.Labels(), "tuning")
-                found.setdefault(name, []).append((dial, lr, kept(f"try {name} {dial} {lr:g}", part)["gold"]))
+        if name not in ("cDPO", "robust DPO"):
+            for dial, lr in product(method.dials, method.rates):
+                attempt(name, dial, lr)
+            dial, lr, _ = max(found[name], key=lambda row: row[2])
+            attempt(name, dial, 2 * lr if lr == max(method.rates) else lr / 2)  # beyond the edge of what was tried
     return found
 
 
