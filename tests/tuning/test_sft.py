@@ -99,3 +99,35 @@ def test_one_prompt_is_still_a_list():
 def test_no_prompts():
     with pytest.raises(TypeError, match="at least one prompt"):
         sft.answers(talker(), [], tokenizer=bpe())
+
+
+def test_an_epoch_shows_every_sample_once():
+    rows = [([1, 5 + i], [False, True]) for i in range(7)]
+    at = sft.epoch_batches(rows, 3, lambda epoch: rng(0, epoch))
+    epochs = [[int(i) for step in range(3 * e, 3 * e + 3) for i in at(step)[0][:, 1]] for e in range(3)]
+    assert all(sorted(epoch) == list(range(5, 12)) for epoch in epochs) and epochs[0] != epochs[1] != epochs[2]
+    assert [len(at(step)[0]) for step in range(4)] == [3, 3, 1, 3]
+    assert at(4)[0].tolist() == at(4)[0].tolist()
+
+
+@pytest.mark.parametrize("batch", [0, 8])
+def test_a_batch_that_no_epoch_has(batch):
+    with pytest.raises(ValueError, match=f"batch must be from 1 to the 7 samples there are, got {batch}"):
+        sft.epoch_batches([([1, 5], [False, True])] * 7, batch, lambda epoch: rng(0, epoch))
+
+
+def test_the_measured_loss_weighs_every_answer_token_the_same():
+    model, rows = talker(), sft.samples(TALKS, bpe())
+    ids, mask = pad([r[0] for r in rows]), pad([r[1] for r in rows], False)
+    whole = next_token_loss(model, ids, mask).item()
+    assert [sft.answer_loss(model, rows, n) for n in (1, 2, 64)] == pytest.approx([whole] * 3, abs=1e-6)
+    with pytest.raises(ValueError, match="2 samples mark no token of an answer"):
+        sft.answer_loss(model, [([1, 2], [False, False])] * 2)
+    with pytest.raises(ValueError, match="0 samples mark no token"):
+        sft.answer_loss(model, [])
+
+
+def test_a_reply_to_ids_is_an_answer_to_their_text(tuned):
+    model, _ = tuned
+    asked = [chat.prompt_ids(talk[:1], bpe()) for talk in TALKS]
+    assert sft.replies(model, asked, 20, tokenizer=bpe()) == sft.answers(model, ASKED, 20, tokenizer=bpe()) == TOLD

@@ -37,3 +37,18 @@ def shifted_loss(logits, labels):
         )
     logp = token_logp(logits, labels.where(learned, 0))  # (B, T-1); what stands at ignored places is not read
     return -masked_mean(logp, learned[:, 1:])
+
+
+def answer_mask(ids, header, stop):
+    """Which tokens belong to answers, found in the ids alone: all behind an answer's header, up to and with its stop.
+
+    ids: a list; header: the ids that open an answer; stop: the id that ends a message -> a list of bool
+    """
+    if not header:
+        raise ValueError("header must be the ids that open an answer, got none: encode('<|im_start|>assistant\\n')")
+    mask, answering = [], False
+    for at, i in enumerate(ids):
+        answering = answering or ids[max(0, at - len(header)) : at] == header
+        mask.append(answering)
+        answering = answering and i != stop
+    return mask
