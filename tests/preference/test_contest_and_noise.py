@@ -1,6 +1,7 @@
 """Contests prompt by prompt, intervals over seeds, and the margin that noisy labels ask for: by hand and by search."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -8,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmrl.preference.contest import interval, win_rate
-from llmrl.preference.losses import preference_loss, robust_dpo
-from llmrl.preference.noise import best_margin, right_share
+from llmrl.preference.losses import dpo, ipo, preference_loss, robust_dpo
+from llmrl.preference.noise import best_margin, learned, right_share, votes
 from llmrl.seeds import rng
 
 rewards = st.lists(st.floats(-5, 5), min_size=2, max_size=20)
@@ -82,3 +83,42 @@ def test_without_noise_no_margin_is_enough():
 def test_shares_are_shares(bad):
     with pytest.raises(ValueError, match=r"noise must be in \[0, 1\] and flip in \[0, 0.5\)"):
         best_margin(*bad)
+
+
+REWARD = torch.tensor([[0.0, 1.0, 2.0], [1.0, -1.0, 0.0]])
+
+
+def test_votes_by_count():
+    wins = votes(REWARD, 3000, 0.2, rng(0, "votes"))
+    assert wins.shape == (2, 3, 3) and (wins.sum((1, 2)) == 3000).all() and not wins.diagonal(dim1=1, dim2=2).any()
+    right = REWARD[:, :, None] > REWARD[:, None, :]
+    assert ((wins[right] / 1000 - 0.8).abs() < 0.05).all() and ((wins.mT[right] / 1000 - 0.2).abs() < 0.05).all()
+    assert torch.equal(votes(REWARD, 50, 1.0, rng(1)), votes(REWARD, 50, 0.0, rng(1)).mT)
+
+
+def test_a_table_learns_the_margin_that_the_votes_ask_for():
+    """Two answers, three quarters of the votes for one: DPO's margin is log 3, and IPO's a half of 1 / (2 tau)."""
+    wins = torch.tensor([[[0.0, 3.0], [1.0, 0.0]]])
+    for loss, margin in ((partial(dpo, beta=0.5), math.log(3) / 0.5), (partial(ipo, tau=0.25), 0.5 / 0.5)):
+        logp = learned(wins, loss)
+        assert (logp[0, 0] - logp[0, 1]).item() == pytest.approx(margin, abs=0.01)
+        assert logp.exp().sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_table_with_endless_votes_is_the_gibbs_policy():
+    wins = 1000 * torch.sigmoid(REWARD[:, :, None] - REWARD[:, None, :])
+    logp = learned(wins, partial(dpo, beta=0.5), steps=400)
+    torch.testing.assert_close(logp, (REWARD / 0.5).log_softmax(-1), atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("reward", "n", "noise"), [(REWARD[0], 9, 0.1), (REWARD[:, :1], 9, 0.1), (REWARD, 0, 0.1),
+                                                    (REWARD, 9, 1.1), (REWARD, 9, math.nan)])  # fmt: skip
+def test_labels_compare_two_answers(reward, n, noise):
+    with pytest.raises(ValueError, match="a label compares two answers"):
+        votes(reward, n, noise, rng(0))
+
+
+@pytest.mark.parametrize("wins", [torch.zeros(1, 2, 2), torch.ones(2, 2), torch.ones(1, 2, 3), -torch.ones(1, 2, 2)])
+def test_nothing_is_learned_from_no_votes(wins):
+    with pytest.raises(ValueError, match=r"wins must be \(P, Y, Y\) counts"):
+        learned(wins, partial(dpo, beta=0.5))
