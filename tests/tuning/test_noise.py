@@ -10,7 +10,7 @@ from tiny import TALKS, bpe, talker
 
 from llmrl.lm.training import next_token_loss, pad
 from llmrl.seeds import rng
-from llmrl.tuning import noise, sft
+from llmrl.tuning import sft
 from llmrl.tuning.noise import batch_gradient, from_two_sizes, noise_scale, residuals, sample_gradients
 
 ONES = torch.ones(4, dtype=torch.long)
@@ -78,12 +78,6 @@ def test_residuals_are_the_first_order_of_a_ratio():
 
 def test_no_signal_is_an_endless_scale():
     assert noise_scale(torch.tensor([[1.0], [-1.0]]), ONES[:2]) == float("inf")
-
-
-def test_best_step_is_linear_first_and_then_flat():
-    steps = [noise.best_step(B, 50.0) for B in (1, 2, 5000, 10000)]
-    assert steps[1] / steps[0] == pytest.approx(2, rel=0.03) and steps[3] / steps[2] == pytest.approx(1, rel=0.01)
-    assert noise.best_step(50, 50.0, largest=0.3) == pytest.approx(0.15)
 
 
 def test_one_sample_has_no_spread():

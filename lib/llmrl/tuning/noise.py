@@ -6,7 +6,7 @@ $\mathcal{B}=\mathrm{tr}(\Sigma)/|G|^2$ is the noise scale (McCandlish et al. 20
 size has as much noise as signal, a smaller one wastes little, a larger one gains little. The mean over the tokens of
 samples of different lengths is a ratio of two sums; to first order a sample then counts with what its gradient has
 beyond its share, $r_i=(s_i-n_iG)/\bar n$.
-Left out: the Hessian, which the exact optimum asks for, and the changes of G along the way.
+Left out: the Hessian, which an exact answer asks for, and how G changes along the way.
 
 Shapes: N samples, P parameters, B samples in a batch.
 """
@@ -62,8 +62,3 @@ def from_two_sizes(small, large, sizes):
     if not 0 < b < B:
         raise ValueError(f"sizes must be a smaller and a larger batch, got {sizes}: of equal ones nothing can be told")
     return (B * large - b * small) / (B - b), (small - large) / (1 / b - 1 / B)
-
-
-def best_step(size, scale, largest=1.0):
-    r"""$\frac{\epsilon_{max}}{1+\mathcal{B}/B}$: the best step of plain gradient descent from a batch of that size."""
-    return largest / (1 + scale / size)
