@@ -3,7 +3,7 @@
 All start from the same tuned model and learn from the same 768 labelled pairs about lands; per seed the pairs, the
 prompts and the dice are others. Recorded along the way are the gold reward of answers to fresh questions and how far
 the policy moved, and for each model how many token positions it read and learned from.
-Left out: a search for each road's best settings. Two weights of DPO and one of RLHF are a glimpse, not a contest.
+Left out: a search for each road's best settings. Two strengths of the leash for each are a glimpse, not a contest.
 """
 
 import copy
@@ -27,7 +27,8 @@ SEEDS, PAIRS, BATCH, ASKED, POINTS = 3, 768, 16, 192, 4
 LABELS = preferences.Labels(temperature=0.5)  # Bradley-Terry's own noise: what both roads assume
 ONE_PASS = Plan(steps=PAIRS // BATCH, lr=5e-4, warmup=5)
 BETAS = (0.1, 0.5)
-GROUP = group.GroupPlan(steps=40, prompts=8, answers=8, max_new=72, lr=5e-4, beta=0.1)
+GROUP = group.GroupPlan(steps=40, prompts=8, answers=8, max_new=72, lr=5e-4)
+WEIGHTS = (0.1, 0.5)  # of the KL to the reference, per token, beside advantages of size 1
 
 
 def labelled(seed, n=PAIRS):
@@ -36,9 +37,8 @@ def labelled(seed, n=PAIRS):
     return rows, dpo.rendered(rows)
 
 
-def fit(judge, pairs, seed):
-    """Train a reward model on the pairs, one pass."""
-    plan = replace(ONE_PASS, lr=1e-3)
+def fit(judge, pairs, seed, plan=replace(ONE_PASS, lr=1e-3)):
+    """Train a reward model on the pairs, one pass unless the plan says otherwise."""
     for _ in reward_model.train(judge, [(a[0], b[0]) for a, b in pairs], plan, BATCH, seed):
         pass
 
@@ -98,16 +98,17 @@ def direct(seed, beta):
     return result(points, before + seconds, passes, seed)
 
 
-def by_reward(seed):
-    """RLHF on the pairs of one seed: a reward model first, then policy gradients against it."""
+def by_reward(seed, beta):
+    """RLHF on the pairs of one seed: a reward model first, then policy gradients against it, KL weighed by beta."""
+    plan = replace(GROUP, beta=beta)
     reference, pairs, start = checkpoints.load("sft"), labelled(seed)[1], time.process_time()
     model, judge = copy.deepcopy(reference), reward_model.RewardModel(reference)
     with counted(policy=model, reference=reference, reward=judge) as passes:
         fit(judge, pairs, seed)
         before = time.process_time() - start
-        steps = group.train(model, asking(judge, GROUP, seed), GROUP, reference, seed)
-        points, seconds = followed(steps, GROUP.steps, model)
-    found = result(points, before + seconds, passes, seed, GROUP.steps * GROUP.prompts * GROUP.answers)
+        steps = group.train(model, asking(judge, plan, seed), plan, reference, seed)
+        points, seconds = followed(steps, plan.steps, model)
+    found = result(points, before + seconds, passes, seed, plan.steps * plan.prompts * plan.answers)
     fresh = labelled(f"{seed} test", 256)[1]
     better = [judge.score([row[side][0] for row in fresh]) for side in (0, 1)]
     return found | {"agreement": (better[0] > better[1]).float().mean().item(), "judge_seconds": before}
@@ -125,7 +126,7 @@ def imitation(seed):
 def make(kept):
     """studies/alignment.json: road -> one run per seed, and the start of each seed."""
     roads = {f"dpo {beta}": partial(direct, beta=beta) for beta in BETAS}
-    roads |= {"rlhf": by_reward, "chosen": imitation}
+    roads |= {f"rlhf {beta}": partial(by_reward, beta=beta) for beta in WEIGHTS} | {"chosen": imitation}
     found = {name: [] for name in ("start", *roads)}
     reference = checkpoints.load("sft")
     for seed in range(SEEDS):
