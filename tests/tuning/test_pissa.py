@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tiny import talker
 
 from llmrl.lm.training import next_token_loss
-from llmrl.tuning.lora import ALL, LoRALinear, adapt, adapters, merge, trainable
-from llmrl.tuning.pissa import as_lora, pissa, principal, start
+from llmrl.tuning import adapter_file
+from llmrl.tuning.lora import ALL, adapt, adapters, merge, trainable
+from llmrl.tuning.pissa import PiSSALinear, as_lora, principal
 
 IDS = torch.arange(1, 25).view(2, 12)
 
@@ -40,7 +41,7 @@ def test_it_is_the_best_approximation_whatever_the_scale(rows, columns, data):
 
 def test_nothing_changes_at_the_start_and_both_gradients_flow():
     plain, x = linear(), draw(5, 10)
-    layer = pissa(copy.deepcopy(plain), 3, 6.0)
+    layer = PiSSALinear(copy.deepcopy(plain), 3, 6.0)
     torch.testing.assert_close(layer(x), plain(x), atol=1e-5, rtol=1e-5)
     (layer(x) * draw(5, 7)).sum().backward()
     assert layer.A.grad.norm() > 0 and layer.B.grad.norm() > 0
@@ -49,13 +50,13 @@ def test_nothing_changes_at_the_start_and_both_gradients_flow():
 
 def test_merging_gives_the_matrix_back_before_training():
     plain = linear()
-    layer = pissa(copy.deepcopy(plain), 3, 6.0)
+    layer = PiSSALinear(copy.deepcopy(plain), 3, 6.0)
     torch.testing.assert_close(merge(layer).linear.weight, plain.weight.detach(), atol=1e-5, rtol=1e-5)
 
 
 def test_what_was_learned_is_a_lora_of_twice_the_rank():
     plain = linear()
-    layer = pissa(copy.deepcopy(plain), 3, 6.0)
+    layer = PiSSALinear(copy.deepcopy(plain), 3, 6.0)
     first = layer.A.detach().clone(), layer.B.detach().clone()
     lively_adapter(layer)
     change = layer.linear.weight + layer.delta() - plain.weight
@@ -70,13 +71,14 @@ def test_a_rank_the_matrix_does_not_have(rank):
     with pytest.raises(ValueError, match=r"from 1 to 7 for a matrix .*\(7, 10\), got"):
         principal(linear().weight, rank)
     with pytest.raises(ValueError, match="rank must be a whole number from 1 to 7"):
-        pissa(linear(), rank, 6.0)
+        PiSSALinear(linear(), rank, 6.0)
 
 
-@pytest.mark.parametrize(("change", "state"), [(lively_adapter, "trained"), (merge, "merged")])
-def test_it_is_a_beginning(change, state):
-    with pytest.raises(ValueError, match=f"{state} already: PiSSA is a beginning"):
-        start(change(LoRALinear(linear(), 3, 6.0)))
+def test_it_is_not_saved_as_plain_lora(tmp_path):
+    """Beside the uncut matrix its A and B would be another model."""
+    model = adapt(talker(), ALL, lambda plain: PiSSALinear(plain, 2, 2.0))
+    with pytest.raises(ValueError, match="a folder holds plain LoRA .*PiSSALinear.* save the model"):
+        adapter_file.save(model, tmp_path)
 
 
 def test_a_matrix_that_is_not_finite():
@@ -84,7 +86,7 @@ def test_a_matrix_that_is_not_finite():
     with torch.no_grad():
         plain.weight[2, 3] = torch.nan
     with pytest.raises(ValueError, match="holds nan or inf and has no singular values"):
-        pissa(plain, 3, 6.0)
+        PiSSALinear(plain, 3, 6.0)
 
 
 @pytest.mark.slow
@@ -93,7 +95,7 @@ def test_peft_begins_and_learns_the_same():
 
     base = talker()
     hf = in_peft(base, LoraConfig(r=4, lora_alpha=6, target_modules="all-linear", init_lora_weights="pissa"))
-    ours = adapt(copy.deepcopy(base), ALL, lambda plain: pissa(plain, 4, 6.0))
+    ours = adapt(copy.deepcopy(base), ALL, lambda plain: PiSSALinear(plain, 4, 6.0))
     torch.testing.assert_close(ours(IDS), base(IDS), atol=1e-4, rtol=1e-5)
     for model in (ours, lambda ids: hf(ids).logits):
         next_token_loss(model, IDS, torch.ones_like(IDS, dtype=torch.bool)).backward()

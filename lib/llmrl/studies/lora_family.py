@@ -22,7 +22,7 @@ from llmrl.tuning import exam, sft
 from llmrl.tuning.adalora import Allocator, Budget, SVDLinear, penalty, triplets
 from llmrl.tuning.dora import DoRALinear
 from llmrl.tuning.lora import ALL, LoRALinear, adapt, trainable
-from llmrl.tuning.pissa import pissa
+from llmrl.tuning.pissa import PiSSALinear
 
 TASKS = ("facts", "sort")
 STEPS, BATCH, WARMUP = 100, 16, 10
@@ -64,7 +64,7 @@ def beginning(method, seed):
         "lora": lambda linear: LoRALinear(linear, RANK, 2.0 * RANK, generator=generator),
         "lora3": lambda linear: LoRALinear(linear, FIRST, 2.0 * FIRST, generator=generator),
         "dora": lambda linear: DoRALinear(linear, RANK, 2.0 * RANK, generator=generator),
-        "pissa": lambda linear: pissa(linear, RANK, 2.0 * RANK),
+        "pissa": lambda linear: PiSSALinear(linear, RANK, 2.0 * RANK),
         "adalora": lambda linear: SVDLinear(linear, FIRST, 2.0 * FIRST, generator=generator),
     }
     make["by lot"] = make["adalora"]

@@ -3,8 +3,9 @@ r"""PiSSA: train the largest part of the matrix itself, freeze the rest (Meng et
 LoRA begins with a change of zero, half of it random. PiSSA begins with the best approximation of rank r that W has,
 from its singular value decomposition: $sBA=\sum_{i\le r}\sigma_iu_iv_i^\top$, and freezes what remains,
 $W_{res}=W-sBA$. The sum is W, so nothing changes at the start, and A and B are as large as W's main directions. From
-then on the layer is a LoRALinear. What was learned is no product of rank r, but the difference of two: `as_lora` writes
-it with rank 2r, for a base that was never cut. Left out: the fast, approximate decomposition, and quantising the rest.
+then on the layer is LoRA's, but its A and B mean nothing beside a W that was never cut. What was learned is no product
+of rank r, it is the difference of two: `as_lora` writes it with rank 2r, for such a W.
+Left out: the fast, approximate decomposition, and quantising the rest.
 
 Shapes: N numbers in, O numbers out, r the rank; W (O, N), A (r, N), B (O, r).
 """
@@ -26,21 +27,15 @@ def principal(weight, rank, scale=1.0):
     return A, B, weight - scale * (B @ A)
 
 
-@torch.no_grad()
-def start(layer):
-    """Begin a LoRALinear at the largest singular vectors of its matrix; in place, once."""
-    if layer.merged or layer.B.any():
-        state = "merged" if layer.merged else "trained"
-        raise ValueError(f"the layer is {state} already: PiSSA is a beginning, start from a fresh LoRALinear")
-    weight = layer.linear.weight
-    for held, value in zip((layer.A, layer.B, weight), principal(weight, layer.rank, layer.scale)):
-        held.copy_(value)
-    return layer
+class PiSSALinear(LoRALinear):
+    """A LoRALinear begun at the largest singular vectors of its matrix, which keeps only the rest; in place."""
 
-
-def pissa(linear, rank, alpha, scaling="alpha/r"):
-    """A LoRALinear in place of the linear map, begun at its largest singular vectors."""
-    return start(LoRALinear(linear, rank, alpha, scaling))
+    def __init__(self, linear, rank, alpha, scaling="alpha/r"):
+        super().__init__(linear, rank, alpha, scaling)
+        with torch.no_grad():
+            A, B, rest = principal(linear.weight, rank, self.scale)
+            for held, value in ((self.A, A), (self.B, B), (linear.weight, rest)):
+                held.copy_(value)
 
 
 def as_lora(layer, first):
