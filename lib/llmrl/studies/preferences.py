@@ -2,11 +2,12 @@
 
 Every run starts from the sft checkpoint, sees 256 pairs of the crowd's answers in the same number of steps, and is
 measured by what it says to 256 prompts: gold reward, wins against the sft model prompt by prompt, exact KL, words.
-A method's dial and learning rate are the best of five tries each, on clean labels of a data set of their own: two
-dials at two rates (SFT, which has no dial: four rates), then the best of them beyond its rate. cDPO and robust DPO
-keep DPO's, with which they are the same loss on clean labels, and are told the true share of flips. The flips are
-nested: a pair that is wrong at 10 percent is wrong at 20. Beside the benchmark: the dials tried again at 40 percent,
-four times as many pairs, and labels that like length, dislike it, or are a coin's.
+A method's dial and learning rate come from five tries each, on clean labels of a data set of their own: two dials at
+two rates (SFT, which has no dial: four rates), then the best of them beyond its rate. Of those within one standard
+error of the best, the one that moved least is taken. cDPO and robust DPO keep DPO's, with which they are the same loss
+on clean labels, and are told the true share of flips. The flips are nested: a pair that is wrong at 10 percent is wrong
+at 20. Beside the benchmark: the dials tried again at 40 percent, four times as many pairs, and labels that like length,
+dislike it, or are a coin's.
 Left out: batches of other sizes, more than five tries, a judge other than the gold reward.
 """
 
@@ -124,25 +125,32 @@ def run(name, dial, lr, labels, seed, n=PAIRS):
 
 
 def tries(kept):
-    """Five settings of every method on clean labels of their own seed -> {method: [(dial, rate, gold), ...]}"""
+    """Five settings of every method on clean labels of their own seed -> {method: [{"dial", "rate", ...}, ...]}"""
     found = {}
 
     def attempt(name, dial, lr):
         part = partial(run, name, dial, lr, preferences.Labels(), "tuning")
-        found.setdefault(name, []).append((dial, lr, kept(f"try {name} {dial} {lr:g}", part)["gold"]))
+        row = {"dial": dial, "rate": lr} | kept(f"try {name} {dial} {lr:g}", part)
+        found.setdefault(name, []).append(row)
 
     for name, method in METHODS.items():
         if name not in ("cDPO", "robust DPO"):
             for dial, lr in product(method.dials, method.rates):
                 attempt(name, dial, lr)
-            dial, lr, _ = max(found[name], key=lambda row: row[2])
-            attempt(name, dial, 2 * lr if lr == max(method.rates) else lr / 2)  # beyond the edge of what was tried
+            top = max(found[name], key=lambda row: row["gold"])
+            beyond = 2.0 if top["rate"] == max(method.rates) else 0.5
+            attempt(name, top["dial"], beyond * top["rate"])
     return found
 
 
 def best_of(tried):
-    """The dial and rate with the highest gold reward; cDPO and robust DPO keep DPO's."""
-    best = {name: max(rows, key=lambda row: row[2])[:2] for name, rows in tried.items()}
+    """Of the tries within one standard error of the best, the one with the least KL -> {method: (dial, rate)}"""
+    best = {}
+    for name, rows in tried.items():
+        top = max(rows, key=lambda row: row["gold"])
+        alike = [row for row in rows if row["gold"] > top["gold"] - top["error"]]
+        least = min(alike, key=lambda row: row["kl"])
+        best[name] = (least["dial"], least["rate"])
     return best | {"cDPO": best["DPO"], "robust DPO": best["DPO"]}
 
 
@@ -154,8 +162,8 @@ def benchmark(kept, best):
             for name, method in METHODS.items():
                 if noise in method.noise:
                     part = partial(run, name, *best[name], preferences.Labels(noise=noise), seed)
-                    rows.append({"method": name, "noise": noise, "seed": seed}
-                                | kept(f"{name}, noise {noise:g}, seed {seed}", part))  # fmt: skip
+                    key = f"{name} {best[name]}, noise {noise:g}, seed {seed}"
+                    rows.append({"method": name, "noise": noise, "seed": seed} | kept(key, part))
     return rows
 
 
@@ -174,7 +182,7 @@ def more_pairs(kept, best):
     """At 40 percent, four times the pairs in the same steps: hardly a pair is seen twice."""
     rows = []
     for seed in range(SEEDS):
-        for name in ("DPO", "cDPO", "robust DPO"):
+        for name in ("DPO", "robust DPO"):
             part = partial(run, name, *best[name], preferences.Labels(noise=0.4), seed, 4 * PAIRS)
             rows.append({"method": name, "seed": seed} | kept(f"more pairs {name} {seed}", part))
     return rows
