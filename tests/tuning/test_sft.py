@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tiny import TALKS, TRL, bpe, peer_tokenizer, talker
 
 from llmrl.lm.decoding import Sampling
@@ -131,3 +133,23 @@ def test_a_reply_to_ids_is_an_answer_to_their_text(tuned):
     model, _ = tuned
     asked = [chat.prompt_ids(talk[:1], bpe()) for talk in TALKS]
     assert sft.replies(model, asked, 20, tokenizer=bpe()) == sft.answers(model, ASKED, 20, tokenizer=bpe()) == TOLD
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 5), st.integers(2, 12), st.integers(1, 6), st.integers(0, 10**6))
+def test_computing_only_what_is_learned_changes_nothing(B, T, groups, seed):
+    model, generator = talker(), rng(seed, "ids")
+    ids = torch.randint(290, (B, T), generator=generator)
+    mask = torch.rand(B, T, generator=generator) < 0.3
+    mask[0, -1] = True
+    whole, part = next_token_loss(model, ids, mask), sft.learned_loss(model, ids, mask, groups)
+    assert part.item() == pytest.approx(whole.item(), abs=1e-5)
+    for a, b in zip(*(torch.autograd.grad(loss, list(model.parameters())) for loss in (whole, part))):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+def test_a_batch_without_anything_to_learn():
+    mask = torch.zeros(2, 5, dtype=torch.bool)
+    mask[0, 0] = True
+    with pytest.raises(ValueError, match=r"a mask of shape \(2, 5\) marks no token with another before it"):
+        sft.learned_loss(talker(), torch.ones(2, 5, dtype=torch.long), mask)

@@ -73,7 +73,7 @@ def curve(size, learned, seed, plan=PLAN, n=ASKED):
     to_learn = everything(rows) if learned == "all tokens" else rows
     batch = sft.epoch_batches(to_learn, BATCH, lambda epoch: rng(SEED, "sft study", size, seed, epoch))
     yield measured(0)
-    for record in train(model, batch, plan):
+    for record in train(model, batch, plan, loss=sft.learned_loss):
         if (record["step"] + 1) % every == 0:
             yield measured(record["step"] + 1)
 
