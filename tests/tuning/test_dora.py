@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tiny import talker
 
 from llmrl.lm.training import next_token_loss
-from llmrl.tuning.dora import DoRALinear, rescaled
+from llmrl.tuning.dora import DoRALinear, moved, rescaled
 from llmrl.tuning.lora import ALL, LoRALinear, adapt, adapters, merge, trainable, unmerge
 
 IDS = torch.arange(1, 25).view(2, 12)
@@ -27,6 +27,13 @@ def trained(bias=False):
 def test_by_hand_on_four_numbers():
     direction = torch.tensor([[3.0, 4.0], [0.0, 2.0]])  # rows of length 5 and 2
     assert rescaled(direction, torch.tensor([10.0, 1.0])).tolist() == [[6.0, 8.0], [0.0, 1.0]]
+
+
+def test_lengths_and_turns_by_hand():
+    before, after = torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([[6.0, 8.0], [1.0, 0.0]])
+    longer, turned = moved(after, before)
+    torch.testing.assert_close(longer, torch.tensor([1.0, 0.5]))  # twice as long; half as long
+    torch.testing.assert_close(turned, torch.tensor([0.0, 1.0]))  # the same way; at a right angle
 
 
 @pytest.mark.parametrize("bias", [False, True])

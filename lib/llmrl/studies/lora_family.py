@@ -8,6 +8,7 @@ numbers than LoRA at equal rank and AdaLoRA begins with rank 3; and AdaLoRA's ch
 Left out: tuning alpha, the penalty and the budget's timing.
 """
 
+import copy
 import json
 from functools import partial
 
@@ -20,8 +21,8 @@ from llmrl.toy import changed, checkpoints, files, tasks
 from llmrl.toy.make import SEED
 from llmrl.tuning import exam, sft
 from llmrl.tuning.adalora import Allocator, Budget, SVDLinear, penalty, triplets
-from llmrl.tuning.dora import DoRALinear
-from llmrl.tuning.lora import ALL, LoRALinear, adapt, trainable
+from llmrl.tuning.dora import DoRALinear, moved
+from llmrl.tuning.lora import ALL, LoRALinear, adapt, trainable, unload
 from llmrl.tuning.pissa import PiSSALinear
 
 TASKS = ("facts", "sort")
@@ -103,6 +104,15 @@ def kept_numbers(model):
     return sum(int((layer.E != 0).sum()) * (1 + sum(layer.linear.weight.shape)) for layer in triplets(model).values())
 
 
+def moves(model, start):
+    """How far the rows of each matrix changed in length and how far they turned: two means per matrix, by name."""
+    plain = unload(copy.deepcopy(model)) if any(isinstance(m, LoRALinear) for m in model.modules()) else model
+    before = {name: module.weight for name, module in start.named_modules() if isinstance(module, torch.nn.Linear)}
+    with torch.no_grad():
+        pairs = {name: moved(plain.get_submodule(name).weight, weight) for name, weight in before.items()}
+    return {name: [round(x.mean().item(), 6) for x in pair] for name, pair in pairs.items()}
+
+
 def measured(task, method, lr, seed):
     """One run from its beginning to its exam, as a dictionary."""
     model, (learn, asked) = beginning(method, seed), lessons(task, seed)
@@ -112,6 +122,7 @@ def measured(task, method, lr, seed):
         loss = next_token_loss(model, ids, mask).item()
     found = {"loss": round(loss, 4), "right": sum(exam.correct(model, asked, max_new=16)) / len(asked)}
     found |= {"losses": losses, "trained": trainable(model), "kept": kept_numbers(model)}
+    found["moves"] = moves(model, checkpoints.load("sft"))
     if method in ("adalora", "by lot"):
         found["ranks"] = {name: int((layer.E != 0).sum()) for name, layer in triplets(model).items()}
     return found

@@ -20,6 +20,12 @@ def rescaled(direction, magnitude):
     return direction * (magnitude / direction.norm(dim=1))[:, None]
 
 
+def moved(after, before):
+    r"""How far each row changed in length, $|m'/m-1|$, and how far it turned, $1-\cos$.  two of (O, N) -> (O,), (O,)"""
+    old, new = before.norm(dim=1), after.norm(dim=1)
+    return (new / old - 1).abs(), 1 - (before * after).sum(1) / (old * new)
+
+
 class DoRALinear(LoRALinear):
     r"""$xW'^\top+b$ with rows of W' as long as m says and pointing where W + s B A does.  (.., N) -> (.., O)"""
 
