@@ -2,8 +2,8 @@ r"""Losses that keep the chosen answer likely while the margin grows.
 
 DPO asks for a difference of log-ratios, and a difference can grow while both fall. RPO adds what supervised tuning
 would do, DPOP makes a fall of the chosen answer expensive, and the length-normalised form compares log-ratios per
-token. The first two are DPO where their own term vanishes, the third where every answer is one token. Left out: filtering the pairs themselves (Razin et al. 2024,
-arXiv:2410.08847), which needs no other loss.
+token. The first two are DPO where their own term vanishes, the third where every answer is one token. Left out:
+filtering the pairs themselves (Razin et al. 2024, arXiv:2410.08847), which needs no other loss.
 
 Shapes: B pairs. A logp is summed over the tokens of an answer, a length is their number.
 """
