@@ -59,6 +59,8 @@ def learned(batches):
 
 def accumulate(model, batches, weights_of=token_weights, loss=next_token_loss):
     """Add the gradients of micro-batches (ids, mask) up in .grad, as if they had gone in at once; returns the loss."""
+    if not batches:
+        raise ValueError("there is no micro-batch to go through the model: split(ids, mask, rows) makes some")
     total = 0.0
     for weight, batch in zip(weights_of(learned(batches)), batches):
         value = weight * loss(model, *batch)

@@ -34,6 +34,8 @@ def talk(prompt, said):
 @torch.no_grad()
 def divergence(model, reference, prompts, said):
     r"""KL(model || reference) of whole answers, summed over tokens exactly, per answer the model gave."""
+    if len(prompts) != len(said):
+        raise ValueError(f"every prompt needs one answer, got {len(prompts)} prompts and {len(said)} answers")
     found = []
     for prompt, answer in zip(prompts, said):
         ids, mask = (torch.tensor([x]) for x in chat.render(talk(prompt, answer)))

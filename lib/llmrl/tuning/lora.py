@@ -126,9 +126,19 @@ def _turn(module, sign, state, way_out):
     for name, adapter in found.items():
         if adapter.merged == (sign > 0):
             raise ValueError(f"{name or 'the module'} is {state}: {way_out}")
+        check_finite(name, adapter)
     for adapter in found.values():
         adapter.shift(sign)
     return module
+
+
+def check_finite(name, adapter):
+    """A change that holds nan must not reach its matrix, which would be lost with it."""
+    if not adapter.merged and not adapter.delta().isfinite().all():
+        raise ValueError(
+            f"{name or 'the module'} has learned nan or inf, and merging would leave nothing of its matrix: take the "
+            f"adapter from before the run that broke it"
+        )
 
 
 def unload(model):
@@ -136,6 +146,8 @@ def unload(model):
     for name, adapter in adapters(model).items():
         if not name:
             raise ValueError("unload takes the model around the adapters: of a single one, merge(it).linear is the map")
+        check_finite(name, adapter)
+    for name, adapter in adapters(model).items():
         if not adapter.merged:
             adapter.shift(1)
         put(model, name, adapter.linear)

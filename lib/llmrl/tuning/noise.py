@@ -18,6 +18,8 @@ from llmrl.lm.logprobs import token_logp
 
 def sample_gradients(model, samples):
     """The gradient of every sample's summed loss, and how many tokens it learns.  -> (N, P), (N,)"""
+    if not samples:
+        raise ValueError("there are no samples whose gradients could be taken: give pairs (ids, mask)")
     found, counts = [], []
     for ids, mask in samples:
         ids, mask = torch.tensor([ids]), torch.tensor([mask])

@@ -32,6 +32,8 @@ class Packed(NamedTuple):
 
 def best_fit(lengths, room):
     """Best-fit decreasing: longest first, each into the fullest row that has room for it.  -> indices, row by row"""
+    if lengths and not 0 < min(lengths) <= max(lengths) <= room:
+        raise ValueError(f"lengths must be from 1 to the room of {room}, got {min(lengths)} to {max(lengths)}")
     rows, free = [], []  # free: (room left, row), sorted
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         at = bisect.bisect_left(free, (lengths[i], 0))

@@ -10,6 +10,8 @@ Left out: the fast, approximate decomposition, and quantising the rest.
 Shapes: N numbers in, O numbers out, r the rank; W (O, N), A (r, N), B (O, r).
 """
 
+import copy
+
 import torch
 
 from llmrl.tuning.lora import LoRALinear
@@ -21,20 +23,20 @@ def principal(weight, rank, scale=1.0):
         raise ValueError(f"rank must be from 1 to {min(weight.shape)} for a matrix {tuple(weight.shape)}, got {rank}")
     if not weight.isfinite().all():
         raise ValueError("the matrix holds nan or inf and has no singular values: load the weights again")
-    U, S, V = torch.linalg.svd(weight, full_matrices=False)  # (O, K), (K,), (K, N) with K = min(O, N)
+    precise = weight.to(torch.promote_types(weight.dtype, torch.float32))  # no decomposition in bfloat16
+    U, S, V = torch.linalg.svd(precise, full_matrices=False)  # (O, K), (K,), (K, N) with K = min(O, N)
     root = (S[:rank] / scale).sqrt()
-    A, B = root[:, None] * V[:rank], U[:, :rank] * root
+    A, B = ((root[:, None] * V[:rank]).to(weight), (U[:, :rank] * root).to(weight))
     return A, B, weight - scale * (B @ A)
 
 
 class PiSSALinear(LoRALinear):
-    """A LoRALinear begun at the largest singular vectors of its matrix, which keeps only the rest; in place."""
+    """A LoRALinear begun at the largest singular vectors of a matrix, beside a copy of it that keeps only the rest."""
 
     def __init__(self, linear, rank, alpha, scaling="alpha/r"):
-        super().__init__(linear, rank, alpha, scaling)
+        super().__init__(copy.deepcopy(linear), rank, alpha, scaling)
         with torch.no_grad():
-            A, B, rest = principal(linear.weight, rank, self.scale)
-            for held, value in ((self.A, A), (self.B, B), (linear.weight, rest)):
+            for held, value in zip((self.A, self.B, self.linear.weight), principal(linear.weight, rank, self.scale)):
                 held.copy_(value)
 
 
