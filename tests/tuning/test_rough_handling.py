@@ -79,6 +79,14 @@ def test_merging_in_the_wrong_order(kind, turn):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_merged_adapter_is_not_trained(kind):
+    model = merge(adapt(talker(), ALL, lambda plain: kind(plain, 2, 2.0)))
+    with pytest.raises(ValueError, match=r"a merged adapter has no gradient .*: unmerge\(model\) before training"):
+        next(sft.tune(model, TALKS, Plan(steps=1), batch=2, tokenizer=bpe()))
+    next(sft.tune(unmerge(model), TALKS, Plan(steps=1), batch=2, tokenizer=bpe()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_rank_that_one_matrix_does_not_have_leaves_the_model_as_it_was(kind):
     model = talker()
     with pytest.raises(ValueError, match=r"rank must be a whole number from 1 to 12 for a matrix of shape \(12, 24\)"):

@@ -56,6 +56,11 @@ class LoRALinear(nn.Module):
         self.linear.weight += sign * self.delta()
         self.merged = sign > 0
 
+    def train(self, mode=True):
+        if mode and self.merged:
+            raise ValueError("a merged adapter has no gradient and would learn nothing: unmerge(model) before training")
+        return super().train(mode)
+
     def extra_repr(self):
         return f"rank={self.rank}, scale={self.scale:g}, merged={self.merged}"
 
