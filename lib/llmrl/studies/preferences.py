@@ -71,10 +71,15 @@ def start():
     return checkpoints.load("sft")
 
 
+def labelled(labels, seed, n=PAIRS):
+    """The n preference rows of a seed: the same answers for every kind of labels."""
+    return preferences.pairs(n, f"{SEED} preferences {seed}", labels)
+
+
 @lru_cache(2)
 def data(labels, seed, n=PAIRS):
     """n labelled pairs, rendered; the reference's log-probabilities; whether gold agrees with each label (or None)."""
-    pairs = preferences.pairs(n, f"{SEED} preferences {seed}", labels)
+    pairs = labelled(labels, seed, n)
     gaps = [pair["gold_chosen"] - pair["gold_rejected"] for pair in pairs]
     rows = rendered(pairs)
     return rows, reference_logp(start(), rows), [gap > 0 if gap else None for gap in gaps]
