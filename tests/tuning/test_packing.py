@@ -1,5 +1,6 @@
 """Packing: nothing lost, nothing cut, few rows; and texts in one row are read as if each stood alone."""
 
+import dataclasses
 import math
 from itertools import product
 
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from tiny import TALKS, bpe, talker
 
 from llmrl.lm.logprobs import token_logp
+from llmrl.lm.model import TinyLM
+from llmrl.lm.scheme import Sinusoidal, retold
 from llmrl.lm.training import Plan, next_token_loss, pad, train
 from llmrl.seeds import rng
-from llmrl.tuning import packing, sft
+from llmrl.tuning import leaks, packing, sft
 from llmrl.tuning.labels import IGNORE
 from llmrl.tuning.packing import best_fit, by_text, pack, packed_loss, padded_positions, wrap
 
@@ -130,6 +133,24 @@ def test_three_ways_to_pack_wrongly_move_the_loss():
     assert abs(leaked - right) > 1e-3
     right, crossed = (packed_loss(model, everything.ids, everything.segments, x) for x in (everything.labels, crossing))
     assert abs(crossed - right) > 1e-3
+
+
+def test_each_leak_is_the_mistake_it_says():
+    ids, masks = talks()
+    model, packed = talker(), pack(ids, 64, masks)
+    as_one = torch.ones_like(packed.segments)
+    read = lambda scheme: retold(model, scheme)(packed.ids, segments=packed.segments)  # noqa: E731
+    right = model(packed.ids, segments=packed.segments)
+    torch.testing.assert_close(read(leaks.BothWrong()), model(packed.ids, segments=as_one), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(read(leaks.RunOn()), right, atol=1e-4, rtol=1e-4)  # only differences of positions count
+    assert not torch.allclose(read(leaks.OpenMask()), right, atol=1e-2)
+    assert not torch.allclose(read(leaks.OpenMask()), read(leaks.BothWrong()), atol=1e-2)
+    waves = TinyLM(dataclasses.replace(model.config, scheme=Sinusoidal()), rng(0))
+    wrong = retold(waves, leaks.WavesRunOn())(packed.ids, segments=packed.segments)
+    assert not torch.allclose(wrong, waves(packed.ids, segments=packed.segments), atol=1e-2)
+    assert torch.equal(
+        wrong[:, :8], waves(packed.ids, segments=packed.segments)[:, :8]
+    )  # the first text of a row is right
 
 
 def test_torchs_cross_entropy_of_the_labels_is_the_loss():

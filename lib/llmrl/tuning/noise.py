@@ -20,14 +20,14 @@ def sample_gradients(model, samples):
     """The gradient of every sample's summed loss, and how many tokens it learns.  -> (N, P), (N,)"""
     if not samples:
         raise ValueError("there are no samples whose gradients could be taken: give pairs (ids, mask)")
-    found, counts = [], []
-    for ids, mask in samples:
+    weights, counts = list(model.parameters()), []
+    sums = torch.empty(len(samples), sum(w.numel() for w in weights))  # written in place: it may be large
+    for row, (ids, mask) in zip(sums, samples):
         ids, mask = torch.tensor([ids]), torch.tensor([mask])
         loss = -token_logp(model(ids), ids)[mask[:, 1:]].sum()
-        gradients = torch.autograd.grad(loss, list(model.parameters()))
-        found.append(torch.cat([g.flatten() for g in gradients]))
+        torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)], out=row)
         counts.append(mask[:, 1:].sum())
-    return torch.stack(found), torch.stack(counts)
+    return sums, torch.stack(counts)
 
 
 def batch_gradient(sums, counts):
