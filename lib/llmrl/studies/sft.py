@@ -23,7 +23,7 @@ FEW, BATCH, EPOCHS, EVERY = 192, 16, 24, 2  # samples of the small set; epochs o
 ASKED = 180  # held-out questions
 PLAN = Plan(steps=EPOCHS * FEW // BATCH, lr=1e-3, warmup=10, final=1.0)
 SIZES, LEARNED = ("few", "many"), ("answers", "all tokens")
-SEEDS = range(3)
+SEEDS, MORE = range(3), range(5)  # of the curves, of the arms
 TELL = Plan(steps=60, lr=5e-4, warmup=6)
 LOOK = (0, 10, 20, 40, 60)  # steps after which the knowing is measured
 ARMS = {  # name: (arm, known lands, new lands)
@@ -124,13 +124,13 @@ def measure(model, pairs):
 
 
 def make(kept):
-    """All curves and arms, three seeds each."""
+    """All curves and arms, each with several seeds."""
     curves, arms = {}, {}
+    for seed, name in product(MORE, ARMS):
+        found = kept(f"{name} {seed}", lambda n=name, i=seed: rounded(list(knowing(*ARMS[n], i))))
+        arms.setdefault(name, []).append(found)
     for seed, size, learned in product(SEEDS, SIZES, LEARNED):
         key = f"{size} {learned}"
         found = kept(f"{key} {seed}", lambda s=size, w=learned, i=seed: rounded(list(curve(s, w, i))))
         curves.setdefault(key, []).append(found)
-    for seed, name in product(SEEDS, ARMS):
-        found = kept(f"{name} {seed}", lambda n=name, i=seed: rounded(list(knowing(*ARMS[n], i))))
-        arms.setdefault(name, []).append(found)
     files.ship("studies/sft.json", json.dumps({"curves": curves, "arms": arms}) + "\n")
