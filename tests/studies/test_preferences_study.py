@@ -16,6 +16,7 @@ def test_every_run_is_there():
         (m, k) for m in ("DPO", "SimPO") for k in study.LENGTH
     }
     assert len(SHIPPED["lengths"]) == 6 * study.SEEDS and len(SHIPPED["again"]) == 12 and len(SHIPPED["more"]) == 6
+    assert [row["seed"] for row in SHIPPED["seeds"]] == list(range(study.SEEDS, study.SEEDS + 6))
     assert all(len(tried) == 5 for tried in SHIPPED["tries"].values()) and len(SHIPPED["before"]) == study.SEEDS
 
 

@@ -6,8 +6,8 @@ A method's dial and learning rate come from five tries each, on clean labels of 
 two rates (SFT, which has no dial: four rates), then the best of them beyond its rate. Of those within one standard
 error of the best, the one that moved least is taken. cDPO and robust DPO keep DPO's, with which they are the same loss
 on clean labels, and are told the true share of flips. The flips are nested: a pair that is wrong at 10 percent is wrong
-at 20. Beside the benchmark: the dials tried again at 40 percent, four times as many pairs, and labels that like length,
-dislike it, or are a coin's.
+at 20. Beside the benchmark: the dials tried again at 40 percent, four times as many pairs, labels that like length,
+dislike it, or are a coin's, and six more seeds of DPO.
 Left out: batches of other sizes, more than five tries, a judge other than the gold reward.
 """
 
@@ -193,6 +193,15 @@ def more_pairs(kept, best):
     return rows
 
 
+def more_seeds(kept, best):
+    """DPO on clean labels, six seeds more: how far apart runs can be."""
+    rows = []
+    for seed in range(SEEDS, SEEDS + 6):
+        part = partial(run, "DPO", *best["DPO"], preferences.Labels(), seed)
+        rows.append({"method": "DPO", "seed": seed} | kept(f"more seeds {seed}", part))
+    return rows
+
+
 def lengths(kept, best):
     """DPO and SimPO on labels that like length, dislike it, or are a coin's -> rows."""
     rows = []
@@ -210,5 +219,6 @@ def make(kept):
     best = best_of(tried)
     found = {"tries": tried, "best": best, "runs": benchmark(kept, best), "lengths": lengths(kept, best),
              "again": dials_again(kept, best), "more": more_pairs(kept, best)}  # fmt: skip
+    found["seeds"] = more_seeds(kept, best)
     found["before"] = [{"gold": round(mean(g), 4), "words": round(w, 4)} for g, w in map(before, range(SEEDS))]
     files.ship("studies/preferences.json", json.dumps(found, indent=1) + "\n")
