@@ -125,3 +125,25 @@ def test_counts_that_weigh_nothing(counts):
 def test_micro_batches_of_no_size(rows):
     with pytest.raises(ValueError, match="rows must be a whole number of at least 1, got"):
         split(*batch(), rows)
+
+
+def rank_gradient(rank, store, folder):
+    """What one of two real processes has after torch's DistributedDataParallel averaged."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    parts = split(*batch(), 3)  # 3 sequences and 1: unequal counts
+    scale = rank_scales(accumulation.learned(parts))[rank]
+    model = torch.nn.parallel.DistributedDataParallel(talker())
+    (scale * next_token_loss(model, *parts[rank])).backward()
+    torch.save(gradients(model.module), f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_under_torchs_wrapper_have_the_batchs_gradient(tmp_path):
+    torch.multiprocessing.spawn(rank_gradient, (str(tmp_path / "store"), str(tmp_path)), nprocs=2)
+    model = talker()
+    next_token_loss(model, *batch()).backward()
+    one = gradients(model)
+    for rank in range(2):
+        assert far(torch.load(tmp_path / f"{rank}.pt", weights_only=True), one) < 1e-6
