@@ -123,7 +123,7 @@ def draw_step(step):
 def _draw_numbers(ax, step):
     """From four log-probabilities to the coefficient."""
     at = {"chosen": 2.2, "rejected": 1.2}
-    for x, title in zip((2.3, 4.3, 6.3), ("policy", "reference", "β · (difference)")):
+    for x, title in zip((2.3, 4.3, 6.3), ("policy", "reference", "reward: β × difference")):
         ax.text(x, 3.1, title, ha="center", va="center", fontsize=11, weight="bold")
     for one, (name, y) in zip((step.chosen, step.rejected), at.items()):
         ax.text(0.1, y, f"log p, {name}", ha="left", va="center", fontsize=11, color=name, weight="bold")
@@ -134,7 +134,7 @@ def _draw_numbers(ax, step):
     facts = (f"margin {step.margin:+.2f}", f"loss {step.loss:.2f}", f"coefficient {step.coefficient:.2f}")
     for x, words in zip((1.2, 3.6, 6.1), facts):
         ax.text(x, 0.3, words, ha="center", va="center", fontsize=12, weight="bold")
-    pull = f"gradient step: × β {step.coefficient:.2f}, chosen up, rejected down"
+    pull = f"gradient of the loss = −β · {step.coefficient:.2f} · (∇ log p chosen − ∇ log p rejected)"
     ax.text(0.1, -0.45, pull, ha="left", va="center", fontsize=11)
     ax.set(xlim=(0, 7.5), ylim=(-0.8, 3.5))
     ax.axis("off")
