@@ -16,7 +16,7 @@ ROWS = rendered(PAIRS, bpe())
 BETA = 0.3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 4), st.integers(1, 6), st.integers(0, 99))
 def test_a_log_ratio_is_a_sum_over_the_answer(B, T, seed):
     generator = torch.Generator().manual_seed(seed)
@@ -61,7 +61,7 @@ def test_where_policy_and_reference_are_one_the_coefficient_is_a_half():
     assert (step.margin, step.coefficient) == (0.0, 0.5) and step.loss == pytest.approx(0.6931, abs=1e-4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-20, 20), st.floats(0.01, 5))
 def test_coefficients_of_a_pair_and_of_its_opposite_add_up_to_one(ratio, beta):
     zero = torch.zeros(1)

@@ -11,7 +11,7 @@ texts = st.lists(st.sampled_from(["ada", "ben", "saw", "the", "fox"]), max_size=
 GOOD = preferences.pairs(40, "cleaning")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(texts, texts)
 def test_overlap_is_a_share_and_does_not_mind_the_order(a, b):
     assert 0 <= cleaning.overlap(a, b) == cleaning.overlap(b, a) <= 1

@@ -33,7 +33,7 @@ def test_per_token_by_hand():
     torch.testing.assert_close(found, expected)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(four, st.floats(0.05, 3))
 def test_without_their_terms_they_are_dpo(logps, beta):
     one, plain = torch.tensor([1]), dpo(*logps, beta)
@@ -43,7 +43,7 @@ def test_without_their_terms_they_are_dpo(logps, beta):
     torch.testing.assert_close(per_token(w - rw, l - rl, one, one, beta), plain)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(four, st.floats(0.05, 3))
 def test_each_pulls_the_chosen_answer_up_at_least_as_hard_as_dpo(logps, beta):
     def slope(loss):

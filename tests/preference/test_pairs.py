@@ -13,7 +13,7 @@ from llmrl.toy import checkpoints, preferences
 scores = st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(scores)
 def test_best_and_worst_leave_nobody_outside(s):
     found = pairs.best_worst(s)
@@ -24,7 +24,7 @@ def test_best_and_worst_leave_nobody_outside(s):
         assert s.index(s[best]) == best and s.index(s[worst]) == worst
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(scores, st.integers(0, 99))
 def test_two_at_random_come_the_better_first(s, seed):
     found = pairs.any_two(s, random.Random(seed))
