@@ -11,10 +11,17 @@ SHIPPED = files.read_json("studies/batches.json")
 
 def test_every_run_is_there():
     assert set(SHIPPED["found"]) == {f"{size} {lr:g}" for size in batches.SIZES for lr in batches.RATES}
-    assert all(len(runs) == batches.SEEDS for runs in SHIPPED["found"].values())
+    for runs in SHIPPED["found"], SHIPPED["few"]:
+        assert all(len(seeds) == batches.SEEDS for seeds in runs.values())
+    assert set(SHIPPED["few"]) == set(SHIPPED["found"])
     assert set(SHIPPED["losses"]) == set(batches.LOSSES)
     assert all(len(run) == 3 for runs in SHIPPED["losses"].values() for run in runs)
     assert all(len(found) == 13 for runs in SHIPPED["found"].values() for found in runs)
+
+
+def test_the_control_differs_from_the_runs_in_the_number_of_steps():
+    same = {key for key, runs in SHIPPED["few"].items() if runs == SHIPPED["found"][key]}
+    assert same == {f"64 {lr:g}" for lr in batches.RATES}  # their 16 steps are the few
 
 
 def test_every_text_alike_is_the_mean_of_means_and_glued_reads_a_row_as_one_text():
@@ -40,6 +47,6 @@ def test_batches_hold_every_conversation_once():
 
 @pytest.mark.slow
 def test_a_run_of_the_study_made_again():
-    found = batches.rate_run(64, 8e-3, 1)
-    shipped = SHIPPED["found"]["64 0.008"][1]
-    assert sum(found.values()) / 13 == pytest.approx(sum(shipped.values()) / 13, abs=0.1)
+    for size, key, steps in ((64, "found", None), (4, "few", batches.FEW)):
+        found, shipped = batches.rate_run(size, 8e-3, 1, steps), SHIPPED[key][f"{size} 0.008"][1]
+        assert sum(found.values()) / 13 == pytest.approx(sum(shipped.values()) / 13, abs=0.1)

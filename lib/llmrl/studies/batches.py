@@ -1,6 +1,7 @@
 """Three questions about batches, three seeds each, all from the shipped base on the instruction set.
 
-Which learning rate suits which batch size, when every run reads the same number of conversations? What does it cost to
+Which learning rate suits which batch size, when every run reads the same number of conversations, and which when every
+run takes the same number of steps? What does it cost to
 pack texts into rows and let them read one another? And what is learned instead, when every conversation's mean counts
 alike and not every token? Each run is measured alone, text by text, on held-out conversations.
 Left out: tuning the rate of the second and third question; one that suited the right runs is taken for both sides.
@@ -25,6 +26,7 @@ from llmrl.tuning.packing import by_text, pack, packed_loss
 
 ROOM = 256  # tokens in a row
 SIZES, RATES, READ = (4, 16, 64), (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2), 1024  # conversations per step, and in all
+FEW = READ // max(SIZES)  # the steps of the largest batches, which the control gives to all
 PACKED = Plan(steps=60, lr=2e-3, warmup=6)
 SEEDS = 3
 
@@ -70,9 +72,9 @@ def measured(model):
     return {task: packed_loss(model, p.ids, p.segments, p.labels).item() for task, p in held_out().items()}
 
 
-def rate_run(size, lr, seed):
-    """Read the same conversations in batches of one size at one rate."""
-    steps = READ // size
+def rate_run(size, lr, seed, steps=None):
+    """Read the same conversations in batches of one size at one rate; or only the first so many batches of them."""
+    steps = steps or READ // size
     plan = Plan(steps=steps, lr=lr, warmup=steps // 10, weight_decay=0.0)
     model = checkpoints.load("base")
     for _ in train(model, drawn(size, "rates", seed), plan, loss=packed_loss):
@@ -107,11 +109,14 @@ def loss_run(name, seed):
 
 def make(kept):
     """Compute what is missing and ship it."""
-    rates, losses = {}, {}
+    rates, few, losses = {}, {}, {}
     for seed, size, lr in product(range(SEEDS), SIZES, RATES):
         found = kept(f"{size} {lr:g} {seed}", partial(rate_run, size, lr, seed))
         rates.setdefault(f"{size} {lr:g}", []).append(found)
+        if size < max(SIZES):
+            found = kept(f"{size} {lr:g} {seed} few", partial(rate_run, size, lr, seed, FEW))
+        few.setdefault(f"{size} {lr:g}", []).append(found)
     for seed, name in product(range(SEEDS), LOSSES):
         losses.setdefault(name, []).append(kept(f"{name} {seed}", partial(loss_run, name, seed)))
-    found = {"sizes": SIZES, "rates": RATES, "read": READ, "found": rates, "losses": losses}
+    found = {"sizes": SIZES, "rates": RATES, "read": READ, "found": rates, "few": few, "losses": losses}
     files.ship("studies/batches.json", json.dumps(found) + "\n")
