@@ -148,6 +148,7 @@ def test_beta_is_a_price(beta):
         (lambda: exact.gibbs(REF[:0], REWARD[:0], 1.0), "one answer or more"),
         (lambda: exact.gibbs(REF, REWARD * math.nan, 1.0), "reward must hold numbers, got nan for answer 0"),
         (lambda: exact.gibbs(REF * math.nan, REWARD, 1.0), "ref_logp must hold numbers, got nan"),
+        (lambda: exact.gibbs(REF, 1 / (REWARD - 1), 1.0), "reward must hold numbers, got inf for answer 1"),
         (lambda: exact.gibbs(REF.exp(), REWARD, 1.0), "ref_logp must be log-probabilities of all answers.* 5.21"),
         (lambda: exact.divergence(REWARD, REF), "logp must be log-probabilities"),
         (lambda: exact.dpo_loss(REF, REF, torch.ones(4, 4), 1.0), "0 on its diagonal"),

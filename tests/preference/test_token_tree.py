@@ -46,10 +46,11 @@ def test_the_best_choice_looks_ahead_to_every_end():
     assert value[-1].item() == pytest.approx(beta * exact.log_partition(ref, reward, beta).item())
     ends = tree.path[[0, 1, 2, 3], [2, 2, 1, 3]]
     torch.testing.assert_close(value[ends], reward)
-    share = torch.zeros(5, dtype=torch.float64)  # Bellman's equation at the node (1, 2), which goes on with 9 or 5
-    below = [n for n, p in enumerate(tree.parent.tolist()) if tree.beginnings[p : p + 1] == [(1, 2)]]
-    share = sum(tree.token_logp(ref)[n].exp() * (value[n] / beta).exp() for n in below)
-    torch.testing.assert_close(value[tree.beginnings.index((1, 2))], beta * share.log())
+    fork = tree.beginnings.index((1, 2))  # goes on with 9 or 5; Bellman's equation there
+    below = (tree.parent == fork).nonzero().flatten()
+    assert len(below) == 2
+    share = (tree.token_logp(ref)[below].exp() * (value[below] / beta).exp()).sum()
+    torch.testing.assert_close(value[fork], beta * share.log())
 
 
 def test_dpo_on_the_scores_of_a_tree_ends_at_gibbs():

@@ -76,8 +76,9 @@ def check(beta=1.0, **tables):
     if len(set(shapes.values())) > 1 or 0 in (next(iter(shapes.values())) or (0,)):
         raise ValueError(f"every table needs one number per answer, (.., Y) with one answer or more, got {shapes}")
     for name, table in tables.items():
-        if table.isnan().any():
-            raise ValueError(f"{name} must hold numbers, got nan for answer {int(table.isnan().nonzero()[0, -1])}")
+        if (wrong := table.isnan() | (table == torch.inf)).any():
+            first = table[wrong][0].item()
+            raise ValueError(f"{name} must hold numbers, got {first} for answer {int(wrong.nonzero()[0, -1])}")
         if name.endswith("logp") and ((total := table.detach().exp().sum(-1)) - 1).abs().max() > 1e-3:
             raise ValueError(
                 f"{name} must be log-probabilities of all answers, their probabilities add up to "
