@@ -18,9 +18,9 @@ def test_every_run_is_there():
 @pytest.mark.parametrize("arm", list(study.ARMS))
 def test_so_many_are_good_and_no_two_are_from_one_pair(arm):
     good, bad, _ = study.ARMS[arm]
-    rows, verdicts = study.judged("a test", good, bad)
+    rows, verdicts = study.verdict_rows("a test", good, bad)
     assert (verdicts.sum(), (~verdicts).sum()) == (good, bad) and len(rows) == good + bad
-    everything, _ = study.judged("a test", good + bad, 0)
+    everything, _ = study.verdict_rows("a test", good + bad, 0)
     assert rows[:good] == everything[:good] and all(a != b for a, b in zip(rows[good:], everything[good:]))
 
 

@@ -32,7 +32,7 @@ ARMS = {  # good answers, bad ones, their weights
 }
 
 
-def judged(seed, good, bad):
+def verdict_rows(seed, good, bad):
     """So many good and bad answers, no two from one pair -> rows with a stranger's answer each, verdicts (rows,)."""
     rows, verdicts = unpaired(rendered(preferences.pairs(good + bad, f"{seed} verdicts")))
     taken = list(range(0, 2 * good, 2)) + list(range(2 * good + 1, 2 * (good + bad), 2))
@@ -52,7 +52,7 @@ def verdict_loss(verdicts, weights, points):
 def learn(arm, seed, start):
     """One run of an arm -> the model, the reference points of its steps (none for SFT)."""
     good, bad, weights = ARMS[arm]
-    rows, verdicts = judged(seed, good, bad)
+    rows, verdicts = verdict_rows(seed, good, bad)
     if arm == "verdicts shuffled":
         verdicts = verdicts[torch.randperm(len(verdicts), generator=rng(seed, "shuffled verdicts"))]
     points, model = [], copy.deepcopy(start)
