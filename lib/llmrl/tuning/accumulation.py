@@ -6,7 +6,7 @@ mean m_i, so it has to weigh n_i/N. Averaging the means instead, 1/k each, is ri
 
 $\frac{1}{k}\sum_i m_i-\frac{1}{N}\sum_i n_i m_i=-\frac{\mathrm{cov}(n,m)}{\bar n}$,
 
-whole tokens of short micro-batches count for more. The same happens between machines that average their gradients.
+so that tokens of short micro-batches count for more. The same happens between machines that average their gradients.
 Left out: what does not split into micro-batches at all, batch statistics and contrastive losses.
 
 Shapes: k micro-batches, B sequences, T positions.

@@ -1,9 +1,11 @@
 r"""Which learning rate suits which batch size.
 
 A larger batch has a cleaner gradient, so a longer step along it pays. For one step of plain gradient descent on a
-quadratic the best length is $\epsilon_{max}/(1+\mathcal{B}/B)$ (McCandlish et al. 2018, arXiv:1812.06162): in
-proportion to the batch as long as noise rules, flat once the batch is larger than its noise scale. Over a whole run,
-and for optimizers that divide by the gradient's size, as AdamW does, other powers of the batch are found: one measures.
+quadratic, equally curved in all directions, the best length is $\epsilon_{max}/(1+\mathcal{B}/B)$ (McCandlish et al.
+2018, arXiv:1812.06162): in proportion to the batch as long as noise rules, flat once the batch is larger than its noise
+scale. Over a whole run, and for optimizers that divide by the gradient's size, as AdamW does, other powers of the batch
+are found: one measures. Runs that read equally much data differ in their number of steps as well, which moves the best
+rate by itself.
 Left out: schedules, and rates that differ from layer to layer.
 """
 

@@ -201,7 +201,7 @@ def rank_scales(answer, solution):
     signature="from_two_sizes(small, large: mean squared gradient lengths, sizes=(b, B)) -> (|G|^2, trace), two floats",
     solution="llmrl.tuning.noise.from_two_sizes",
     minutes=12,
-    difficulty=3,
+    difficulty=2,
     hints=(
         "Two equations, two unknowns: small = |G|^2 + trace/b and large = |G|^2 + trace/B.",
         "Subtract them: small - large = trace (1/b - 1/B). For |G|^2 multiply each by its size first, then subtract.",
