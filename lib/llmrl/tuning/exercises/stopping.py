@@ -109,6 +109,7 @@ def _tally(said, truths, probability, confident=0.5, sure_of_all=False, own=Fals
             "every wrong answer was counted, also those the model gave little probability",
             lambda s, t, p: _tally(s, t, p, strict=False),
         ),
+        Wrong("one half itself is not above one half", lambda s, t, p: _tally(s, t, p, confident=0.4999)),
         Wrong(
             "divide by all questions, so that a model that abstains is rewarded for it",
             lambda s, t, p: _tally(s, t, p, own=True),
@@ -137,7 +138,7 @@ def tally(answer, solution):
             ["red", "Ben", "owl", "goat", "grey", "fig", "pear"],
             [0.9, 0.8, 0.7, 0.3, 0.6, 0.95, 0.8],
         ),
-        ("where nothing can be known", ["red", sure, "blue", sure], [None] * 4, [0.9, 0.6, 0.2, 0.4]),
+        ("where nothing can be known", ["red", sure, "blue", "fig"], [None] * 4, [0.9, 0.3, 0.5, 0.2]),
         ("where everything is known", ["red", "blue"], ["red", "blue"], [0.9, 0.4]),
     ):
         yield differs(answer(said, truths, probability), solution(said, truths, probability), case)
