@@ -6,7 +6,7 @@ import tempfile
 import torch
 
 from bench.contest import Contest, agree, row
-from bench.sft import QUIET, SMALL
+from bench.sft import QUIET, SMALL, their_step
 from llmrl.lm.model import Config, TinyLM
 from llmrl.lm.training import adamw, update
 from llmrl.preference import losses
@@ -60,8 +60,7 @@ def sides(quick, precompute):
     plain = lambda found: sorted(ids for two in found for ids, _ in two)  # noqa: E731
     agree("the ids of the batch", plain(pairs), plain(rendered(rows)))
     reference, drawn = reference_logp(model, pairs), torch.arange(len(pairs))
-    optimizer, their_optimizer = adamw(model, 1e-3), adamw(peer.model, 1e-3)
-    peer.model.train()
+    optimizer = adamw(model, 1e-3)
 
     def ours():
         seen = Batch(model, pairs, reference, drawn)
@@ -69,15 +68,7 @@ def sides(quick, precompute):
         update(model, optimizer, loss, 1.0)
         return loss.item()
 
-    def theirs():
-        loss = peer.compute_loss(peer.model, batch)
-        peer.accelerator.backward(loss)
-        peer.accelerator.clip_grad_norm_(peer.model.parameters(), 1.0)
-        their_optimizer.step()
-        peer.model.zero_grad()
-        return loss.item()
-
-    return ours, theirs, sum(len(ids) for two in pairs for ids, _ in two)
+    return ours, their_step(peer, batch), sum(len(ids) for two in pairs for ids, _ in two)
 
 
 def contest(quick, precompute, aim, note):

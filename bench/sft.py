@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from bench.contest import Contest, agree, row
 from llmrl.lm.model import Config, TinyLM
-from llmrl.lm.training import adamw, pad, update
+from llmrl.lm.training import adamw, pad_samples, update
 from llmrl.seeds import rng
 from llmrl.toy import checkpoints, files
 from llmrl.tuning import sft
@@ -37,6 +37,22 @@ def trainer(model, conversations, folder):
     )
 
 
+def their_step(peer, batch):
+    """A function that takes one step of a TRL trainer on a batch, without its loader and callbacks: -> the loss."""
+    optimizer = adamw(peer.model, 1e-3)
+    peer.model.train()
+
+    def step():
+        loss = peer.compute_loss(peer.model, batch)
+        peer.accelerator.backward(loss)
+        peer.accelerator.clip_grad_norm_(peer.model.parameters(), 1.0)
+        optimizer.step()
+        peer.model.zero_grad()
+        return loss.item()
+
+    return step
+
+
 def sides(quick):
     """Our step and theirs: loss, gradient, clipping, AdamW; and the tokens of the batch, padding not counted."""
     model = TinyLM(SMALL if quick else Config(), rng(0, "bench", "weights"))
@@ -44,26 +60,17 @@ def sides(quick):
     with tempfile.TemporaryDirectory() as folder:
         peer = trainer(model, talks(quick), folder)
         batch = next(iter(peer.get_train_dataloader()))
-    ids, mask = pad([ids for ids, _ in rows]), pad([mask for _, mask in rows], False)
+    ids, _ = pad_samples(rows)
     agree("the ids of the batch", sorted(batch["input_ids"].tolist()), sorted(ids.tolist()))
     ids, mask = batch["input_ids"], batch["labels"] != -100  # in their order
-    optimizer, their_optimizer = adamw(model, 1e-3), adamw(peer.model, 1e-3)
-    peer.model.train()
+    optimizer = adamw(model, 1e-3)
 
     def ours():
         loss = sft.learned_loss(model, ids, mask)
         update(model, optimizer, loss, 1.0)
         return loss.item()
 
-    def theirs():
-        loss = peer.compute_loss(peer.model, batch)
-        peer.accelerator.backward(loss)
-        peer.accelerator.clip_grad_norm_(peer.model.parameters(), 1.0)
-        their_optimizer.step()
-        peer.model.zero_grad()
-        return loss.item()
-
-    return ours, theirs, sum(len(ids) for ids, _ in rows)
+    return ours, their_step(peer, batch), sum(len(ids) for ids, _ in rows)
 
 
 @row("sft.step")

@@ -37,3 +37,16 @@ def peer_tokenizer(folder):
 
     bpe().save(folder)
     return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def sft_trainer(model, folder):
+    """TRL's trainer of a copy of the model on all of TALKS at once, learning the answers only."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    return SFTTrainer(
+        model=model.to_transformers(),
+        args=SFTConfig(output_dir=str(folder), assistant_only_loss=True, per_device_train_batch_size=3, **TRL),
+        train_dataset=Dataset.from_list([{"messages": talk} for talk in TALKS]),
+        processing_class=peer_tokenizer(folder),
+    )

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_chat import conversation
-from tiny import TALKS, TRL, bpe, peer_tokenizer, talker
+from tiny import TALKS, bpe, sft_trainer, talker
 
 from llmrl.lm.training import next_token_loss, pad
 from llmrl.seeds import rng
@@ -96,16 +96,8 @@ def test_labels_that_mark_nothing():
 
 @pytest.mark.slow
 def test_the_mean_is_trl_s(tmp_path):
-    from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
-
     model = talker()
-    trainer = SFTTrainer(
-        model=model.to_transformers(),
-        args=SFTConfig(output_dir=str(tmp_path), assistant_only_loss=True, per_device_train_batch_size=3, **TRL),
-        train_dataset=Dataset.from_list([{"messages": talk} for talk in TALKS]),
-        processing_class=peer_tokenizer(tmp_path),
-    )
+    trainer = sft_trainer(model, tmp_path)
     batch = next(iter(trainer.get_train_dataloader()))
     ids = batch["input_ids"]
     mask = torch.tensor(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import TALKS, TRL, bpe, peer_tokenizer, talker
+from tiny import TALKS, bpe, sft_trainer, talker
 
 from llmrl.lm.decoding import Sampling
 from llmrl.lm.training import Plan, next_token_loss, pad
@@ -60,16 +60,8 @@ def test_the_same_seed_gives_the_same_run():
 
 @pytest.mark.slow
 def test_trl_computes_the_same_first_loss(tmp_path):
-    from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
-
     model = talker()
-    trainer = SFTTrainer(
-        model=model.to_transformers(),
-        args=SFTConfig(output_dir=str(tmp_path), assistant_only_loss=True, per_device_train_batch_size=3, **TRL),
-        train_dataset=Dataset.from_list([{"messages": talk} for talk in TALKS]),
-        processing_class=peer_tokenizer(tmp_path),
-    )
+    trainer = sft_trainer(model, tmp_path)
     batch = next(iter(trainer.get_train_dataloader()))
     ours = dict(zip(("ids", "mask"), (pad(rows) for rows in zip(*sft.samples(TALKS, bpe())))))
     assert sorted(batch["input_ids"].tolist()) == sorted(ours["ids"].tolist())

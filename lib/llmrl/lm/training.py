@@ -126,8 +126,13 @@ def pad(rows, value=0):
     return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
 
 
-def sample_batches(samples, batch, generator_for):
-    """Samples (ids, learn-mask) in random batches: batch(step) -> ids and mask (B, T), padded on the right."""
+def pad_samples(samples):
+    """Samples (ids, mask) as one batch, padded on the right.  -> ids and mask (B, T)"""
+    return pad([ids for ids, _ in samples]), pad([mask for _, mask in samples], False)
+
+
+def check_samples(samples):
+    """Every sample (ids, learn-mask) has something to learn, and there is one."""
     for i, (ids, mask) in enumerate(samples):
         if len(ids) != len(mask) or not any(mask[1:]):
             raise ValueError(
@@ -137,8 +142,13 @@ def sample_batches(samples, batch, generator_for):
     if not samples:
         raise ValueError("there are no samples to draw from: give one pair (ids, mask) or more")
 
+
+def sample_batches(samples, batch, generator_for):
+    """Samples (ids, learn-mask) in random batches: batch(step) -> ids and mask (B, T), padded on the right."""
+    check_samples(samples)
+
     def at(step):
         chosen = torch.randint(len(samples), (batch,), generator=generator_for(step)).tolist()
-        return pad([samples[i][0] for i in chosen]), pad([samples[i][1] for i in chosen], False)
+        return pad_samples([samples[i] for i in chosen])
 
     return at

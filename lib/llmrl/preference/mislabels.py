@@ -11,7 +11,7 @@ Shapes: N pairs, D width.
 import torch
 
 from llmrl.lm.logprobs import masked_mean
-from llmrl.lm.training import pad
+from llmrl.lm.training import pad_samples
 from llmrl.preference.losses import preference_loss
 
 
@@ -20,8 +20,8 @@ def features(model, samples, batch=64):
     """The mean of the last hidden vectors over each answer.  (ids, mask) samples -> (N, D)"""
     found = []
     for i in range(0, len(samples), batch):
-        ids, mask = zip(*samples[i : i + batch])
-        hidden, answer = model.hidden(pad(ids)), pad(mask, False)  # (B, T, D), (B, T)
+        ids, answer = pad_samples(samples[i : i + batch])
+        hidden = model.hidden(ids)  # (B, T, D)
         found.append(masked_mean(hidden, answer[..., None].expand_as(hidden), 1))
     return torch.cat(found)
 

@@ -18,7 +18,7 @@ import torch
 
 from llmrl import seeds
 from llmrl.lm.logprobs import token_logp
-from llmrl.lm.training import Plan, adamw, learning_rate, pad, set_rate, update
+from llmrl.lm.training import Plan, adamw, learning_rate, pad_samples, set_rate, update
 from llmrl.preference import losses
 from llmrl.tuning import chat
 
@@ -54,7 +54,7 @@ def unpaired(pairs):
 
 def answer_logp(model, samples):
     r"""$\log\pi(y\mid x)$, summed over the tokens of the answer.  (ids, mask) samples -> (B,)"""
-    ids, mask = pad([s[0] for s in samples]), pad([s[1] for s in samples], False)
+    ids, mask = pad_samples(samples)
     return torch.where(mask[:, 1:], token_logp(model(ids), ids), 0.0).sum(1)
 
 

@@ -18,6 +18,7 @@ from llmrl.policy import group
 from llmrl.preference import train as dpo
 from llmrl.preference.passes import counted
 from llmrl.rlhf import reward_model
+from llmrl.studies.kept import rounded
 from llmrl.toy import checkpoints, files, preferences, telling
 from llmrl.toy.make import SEED
 from llmrl.tuning import chat, sft
@@ -134,12 +135,3 @@ def make(kept):
         for name, road in roads.items():
             found[name].append(kept(f"{name}, seed {seed}", partial(road, seed)))
     files.ship("studies/alignment.json", json.dumps(rounded(found)) + "\n")
-
-
-def rounded(x):
-    """Floats to four decimals, all the way down."""
-    if isinstance(x, dict):
-        return {key: rounded(value) for key, value in x.items()}
-    if isinstance(x, list):
-        return [rounded(value) for value in x]
-    return round(x, 4) if isinstance(x, float) else x

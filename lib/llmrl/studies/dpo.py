@@ -17,10 +17,11 @@ from llmrl.lm.training import Plan
 from llmrl.preference import cures, methods
 from llmrl.preference import train as dpo
 from llmrl.preference.losses import reward_margin
+from llmrl.studies.kept import rounded
 from llmrl.toy import checkpoints, files, preferences, tasks
 from llmrl.toy.make import SEED
 from llmrl.toy.minimal_pairs import minimal_pairs
-from llmrl.tuning.exam import correct, divergence, told
+from llmrl.tuning.exam import by_task, correct, divergence, told
 
 SEEDS, PAIRS, TESTED, ASKED, ITEMS = 3, 512, 96, 128, 240
 STEPS, RATE, BETA = 40, 5e-4, 0.1
@@ -100,8 +101,7 @@ def shift(model, pairs, ref_logp):
 def panel(model):
     """The share of held-out items that are right, task by task."""
     items = tasks.items(tasks.MAKERS, ITEMS, f"{SEED} dpo panel", test=True)
-    right = list(zip((item.task for item in items), correct(model, items)))
-    return {task: mean(ok for name, ok in right if name == task) for task in tasks.MAKERS}
+    return by_task(items, correct(model, items))
 
 
 def one(run, seed):
@@ -127,12 +127,3 @@ def make(kept):
         for name, run in RUNS.items():
             found.setdefault(name, []).append(kept(f"{name}, seed {seed}", partial(one, run, seed)))
     files.ship("studies/dpo.json", json.dumps(rounded(found)) + "\n")
-
-
-def rounded(x):
-    """Floats to four decimals, all the way down."""
-    if isinstance(x, dict):
-        return {key: rounded(value) for key, value in x.items()}
-    if isinstance(x, list):
-        return [rounded(value) for value in x]
-    return round(x, 4) if isinstance(x, float) else x

@@ -29,3 +29,12 @@ class Kept:
     def file(self, name):
         """Where a part that is a file may lie until it is shipped, a model for example."""
         return self.path.with_name(f"{self.path.stem}.{name}")
+
+
+def rounded(x):
+    """Floats to four decimals, all the way down."""
+    if isinstance(x, dict):
+        return {key: rounded(value) for key, value in x.items()}
+    if isinstance(x, list):
+        return [rounded(value) for value in x]
+    return round(x, 4) if isinstance(x, float) else x

@@ -16,7 +16,7 @@ import torch
 
 from llmrl import seeds
 from llmrl.lm.logprobs import masked_mean, token_logp
-from llmrl.lm.training import Plan, next_token_loss, pad
+from llmrl.lm.training import Plan, next_token_loss, pad_samples
 from llmrl.toy import changed, checkpoints, files, tasks
 from llmrl.toy.make import SEED
 from llmrl.tuning import exam, lora, lora_init, sft, spectrum, token_rows
@@ -43,9 +43,8 @@ def learn(model, seed, lr):
 def knows(model, seed):
     """The loss on the answers of the changed world, and the share it answers right."""
     items = changed.items(f"{SEED} {seed}")
-    rows, masks = zip(*sft.samples([item.messages() for item in items]))
     with torch.no_grad():
-        loss = next_token_loss(model, pad(rows), pad(masks, False)).item()
+        loss = next_token_loss(model, *pad_samples(sft.samples([item.messages() for item in items]))).item()
     right = exam.correct(model, items, max_new=16)
     return {"loss": round(loss, 4), "known": sum(right) / len(right)}
 
@@ -96,8 +95,7 @@ def spectrum_run(lr, seed):
 
 def mark_losses(model, items):
     """The loss on the mark that ends an answer, and on the words before it."""
-    rows, masks = zip(*sft.samples([item.messages() for item in items]))
-    ids, mask = pad(rows), pad(masks, False)
+    ids, mask = pad_samples(sft.samples([item.messages() for item in items]))
     with torch.no_grad():
         loss = -token_logp(model(ids), ids)  # (B, T-1)
     ends = ids[:, 1:] == checkpoints.tokenizer().im_end_id

@@ -16,7 +16,7 @@ from functools import partial
 import torch
 
 from llmrl import seeds
-from llmrl.lm.training import Plan, next_token_loss, pad, sample_batches, train
+from llmrl.lm.training import Plan, next_token_loss, pad_samples, sample_batches, train
 from llmrl.studies.kept import Kept
 from llmrl.toy import changed, checkpoints, files, tasks
 from llmrl.toy.make import SEED
@@ -120,7 +120,7 @@ def measured(task, method, lr, seed):
     """One run from its beginning to its exam, as a dictionary."""
     model, (learn, asked) = beginning(method, seed), lessons(task, seed)
     losses = [round(record["loss"], 3) for record in training(model, method, learn, lr, seed)]
-    ids, mask = (pad(side, fill) for side, fill in zip(zip(*sft.samples([i.messages() for i in asked])), (0, False)))
+    ids, mask = pad_samples(sft.samples([item.messages() for item in asked]))
     with torch.no_grad():
         loss = next_token_loss(model, ids, mask).item()
     found = {"loss": round(loss, 4), "right": sum(exam.correct(model, asked, max_new=16)) / len(asked)}

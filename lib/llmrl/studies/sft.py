@@ -10,10 +10,10 @@ Left out: a learning rate for each variant of its own; open questions, which hav
 import json
 import random
 from itertools import product
-from statistics import mean
 
 from llmrl.lm.training import Plan, train
 from llmrl.seeds import derive, rng
+from llmrl.studies.kept import rounded
 from llmrl.toy import checkpoints, files, tasks
 from llmrl.toy.make import SEED
 from llmrl.tuning import exam, sft, unknown
@@ -66,7 +66,7 @@ def curve(size, learned, seed, plan=PLAN, n=ASKED):
             "train": sft.answer_loss(model, rows[:FEW]),
             "held out": sft.answer_loss(model, unseen),
             "prompts": sft.answer_loss(model, prompts(unseen)),
-            "right": by_task(items, exam.correct(model, items)) if with_answers else None,
+            "right": exam.by_task(items, exam.correct(model, items)) if with_answers else None,
         }
 
     every = EVERY * FEW // BATCH
@@ -76,23 +76,6 @@ def curve(size, learned, seed, plan=PLAN, n=ASKED):
     for record in train(model, batch, plan, loss=sft.learned_loss):
         if (record["step"] + 1) % every == 0:
             yield measured(record["step"] + 1)
-
-
-def by_task(items, right):
-    """Share of right answers for each task."""
-    return {
-        task: mean(ok for item, ok in zip(items, right) if item.task == task)
-        for task in dict.fromkeys(item.task for item in items)
-    }
-
-
-def rounded(found):
-    """The same records with four digits behind the point."""
-    if isinstance(found, float):
-        return round(found, 4)
-    if isinstance(found, dict):
-        return {key: rounded(value) for key, value in found.items()}
-    return [rounded(value) for value in found] if isinstance(found, (list, tuple)) else found
 
 
 def knowing(arm, known, new, seed, plan=TELL):

@@ -4,6 +4,8 @@ Everything that is tuned in the course is measured by these three, before and af
 that a difference comes with its error. Left out: judges that are models themselves.
 """
 
+from statistics import mean
+
 import torch
 
 from llmrl import seeds
@@ -17,6 +19,12 @@ def correct(model, items, sampling=Sampling(), seed=0, max_new=48):
     """1.0 or 0.0 for each item."""
     said = sft.answers(model, [i.prompt for i in items], max_new, sampling, seeds.rng(seed, "eval"))
     return [float(tasks.verify(item, answer)) for item, answer in zip(items, said)]
+
+
+def by_task(items, right):
+    """The share of right answers, task by task."""
+    return {task: mean(ok for item, ok in zip(items, right) if item.task == task)
+            for task in dict.fromkeys(item.task for item in items)}  # fmt: skip
 
 
 def told(model, seed, n=256, max_new=112):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from llmrl import seeds
 from llmrl.lm.generation import Sampling, generate
-from llmrl.lm.training import Plan, pad, sample_batches, train
+from llmrl.lm.training import Plan, check_samples, pad_samples, sample_batches, train
 from llmrl.tuning import chat
 
 
@@ -49,7 +49,7 @@ def learned_loss(model, ids, mask, groups=4):
 
 def epoch_batches(rows, batch, generator_for):
     """Samples in true epochs: batch(step) -> ids and mask (B, T); every sample once before any comes again."""
-    sample_batches(rows, batch, generator_for)  # the same rules for samples
+    check_samples(rows)
     if not 1 <= batch <= len(rows):
         raise ValueError(f"batch must be from 1 to the {len(rows)} samples there are, got {batch}")
     per_epoch = math.ceil(len(rows) / batch)
@@ -58,7 +58,7 @@ def epoch_batches(rows, batch, generator_for):
         epoch, part = divmod(step, per_epoch)
         order = torch.randperm(len(rows), generator=generator_for(epoch))
         chosen = order[part * batch : (part + 1) * batch].tolist()
-        return pad([rows[i][0] for i in chosen]), pad([rows[i][1] for i in chosen], False)
+        return pad_samples([rows[i] for i in chosen])
 
     return at
 
@@ -68,7 +68,7 @@ def answer_loss(model, rows, at_once=64):
     """The loss over all answer tokens of some samples (ids, mask), for measuring.  -> a number"""
     total, tokens = 0.0, 0
     for i in range(0, len(rows), at_once):
-        ids, mask = pad([r[0] for r in rows[i : i + at_once]]), pad([r[1] for r in rows[i : i + at_once]], False)
+        ids, mask = pad_samples(rows[i : i + at_once])
         learned = mask[:, 1:].sum().item()
         total += learned_loss(model, ids, mask).item() * learned if learned else 0.0
         tokens += learned
