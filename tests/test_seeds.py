@@ -47,3 +47,10 @@ def test_defaults_and_variables(monkeypatch):
     assert seeds.base_seed() == 7
     with pytest.raises(ValueError, match="LLMRL_THREADS"):
         seeds.threads()
+
+
+def test_arrays_have_streams_of_their_own():
+    first, again = (seeds.numpy_rng(0, "bandit").random(3).tolist() for _ in range(2))
+    assert first == again
+    assert first != seeds.numpy_rng(1, "bandit").random(3).tolist()
+    assert first != seeds.numpy_rng(0, "bandit", "noise").random(3).tolist()

@@ -1,0 +1,1 @@
+"""Reinforcement learning: problems, planning, learning from experience, with tables and with networks."""
