@@ -16,8 +16,7 @@ from llmrl.lesson.opening import begin, budget
 from llmrl.lesson.player import explore
 from llmrl.lesson.source import show
 from llmrl.lesson.tables import table
-from llmrl.seeds import numpy_rng, rng
+from llmrl.seeds import rng
 
 __all__ = ["begin", "budget", "check", "exercise_card", "explore", "figure", "grade", "rng", "show", "table"]
-__all__ += ["numpy_rng"]  # for lessons on arrays
 __all__ += ["first_cell"]  # for whoever stamps notebooks
