@@ -39,7 +39,7 @@ data: setup ## rebuild the shipped data files, byte for byte
 checkpoints: setup ## train the shipped models anew (under 40 minutes on two cores)
 	$(PY) -m llmrl.toy.recipes
 
-studies: setup ## make the shipped results that take a lesson too long (under an hour of one core)
+studies: setup ## make the shipped results that take a lesson too long (two to three hours of one core)
 	$(PY) -m llmrl.studies
 
 bench: setup ## measure the library against its peers, as ratios in one run
