@@ -69,9 +69,11 @@ class Run:
 
 RUNS = {f"beta {beta:g}": Run(methods.dpo(beta)) for beta in BETAS}
 RUNS["beta 0.1"] = Run(methods.dpo(BETA), points=(10, 20, STEPS))
-RUNS |= {"beta 0.1, slow": Run(methods.dpo(BETA), rate=RATE / 4), "even": Run(even(BETA))}
+RUNS |= {"beta 0.1, slow": Run(methods.dpo(BETA), rate=RATE / 4), "even": Run(even(BETA), points=(10, 20, STEPS))}
 RUNS |= {f"{name}, minimal": Run(loss, "minimal") for name, loss in CURES.items()}
 RUNS |= {f"{name}, crowd": Run(loss) for name, loss in CURES.items() if name != "DPO"}  # DPO is beta 0.1
+RUNS["beta 2, minimal"] = Run(methods.dpo(2.0), "minimal")  # controls: no cures, but shorter leashes
+RUNS["slow, minimal"] = Run(methods.dpo(BETA), "minimal", RATE / 4)
 
 
 def learned(source, seed, n=PAIRS):
