@@ -17,8 +17,11 @@ def differs(got, want, case, tol=1e-5):
 
 def difference(got, want, tol=1e-5):
     """None when got equals want in type, shape, dtype and every entry (nan equals nan), else the first difference."""
+    import numpy as np
     import torch
 
+    if isinstance(want, (np.ndarray, np.generic)):
+        return _array_difference(got, want, tol)
     if isinstance(want, torch.Tensor):
         return _tensor_difference(got, want, tol)
     if isinstance(want, dict) and isinstance(got, dict) and got.keys() == want.keys():
@@ -46,6 +49,23 @@ def _kind(x):
     if x is None or isinstance(x, (bool, int)):
         return str(x)
     return short(x, 60) if isinstance(x, (float, str)) else f"something of type {type(x).__name__}"
+
+
+def _array_difference(got, want, tol):
+    """The same for numpy; a plain number will do where the solution gives one, whatever its width."""
+    import numpy as np
+    import torch
+
+    shape = np.shape(want)
+    if not isinstance(got, (np.ndarray, np.generic)) and (shape or not isinstance(got, (bool, int, float))):
+        return f"{'an array' if shape else 'a number'} of shape {shape} was expected, not {_kind(got)}"
+    got, want = np.asarray(got), np.asarray(want)
+    if got.dtype.kind not in "biuf":
+        return f"the entries should be numbers and are {got.dtype}"
+    if (got.dtype.kind == "b") != (want.dtype.kind == "b") or (want.dtype.kind in "iu" and got.dtype.kind == "f"):
+        return f"the dtype should be {want.dtype} and is {got.dtype}"
+    width = {"b": bool, "f": float}.get(want.dtype.kind, np.int64)
+    return _tensor_difference(torch.from_numpy(got.astype(width)), torch.from_numpy(want.astype(width)), tol)
 
 
 def _tensor_difference(got, want, tol):
