@@ -40,14 +40,13 @@ def play(mdp, policy, random, players, steps, begin=None):
     if not isinstance(steps, (int, np.integer)) or steps < 1:
         raise ValueError(f"steps must be a whole number of 1 or more, got {steps!r}")
     choose = cumulate(probabilities(policy, mdp.actions))
-    first = starts(mdp, players, random) if begin is None else np.broadcast_to(begin, (players,)).astype(int)
-    states = [first]
-    actions, rewards, terminated = [], [], []
-    for _ in range(steps):
-        actions.append(invert(choose[states[-1]], random))
-        after, paid, ended = step(mdp, states[-1], actions[-1], random)
-        states.append(after), rewards.append(paid), terminated.append(ended)
-        if ended.all():
-            break
-    live = ~mdp.terminal[np.stack(states[:-1])]
-    return Episodes(np.stack(states), np.stack(actions), np.stack(rewards), np.stack(terminated), live)
+    first = starts(mdp, players, random) if begin is None else begin
+    states, actions = np.empty((steps + 1, players), int), np.zeros((steps, players), int)
+    rewards, live = np.zeros((steps, players)), np.zeros((steps, players), bool)
+    states[0] = first
+    for t in range(steps):
+        live[t] = ~mdp.terminal[states[t]]
+        on, states[t + 1] = np.flatnonzero(live[t]), states[t]
+        actions[t, on] = invert(choose[states[t, on]], random)
+        states[t + 1, on], rewards[t, on], _ = step(mdp, states[t, on], actions[t, on], random)
+    return Episodes(states, actions, rewards, mdp.terminal[states[1:]], live)

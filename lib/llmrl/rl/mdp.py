@@ -56,9 +56,11 @@ class MDP:
         return self.P.shape[1]
 
     @cached_property
-    def cumulative(self):
-        """(S, A, S): the chance of a next state up to and including s'; the last one is exactly 1."""
-        return cumulate(self.P)
+    def branches(self):
+        """The states an action may lead to (S, A, K), and the running sums of their chances (S, A, K)."""
+        most = (self.P > 0).sum(-1).max()
+        after = np.argsort(self.P <= 0, axis=-1, kind="stable")[..., :most]
+        return after, cumulate(np.take_along_axis(self.P, after, -1))
 
 
 def tables(P, R):
@@ -170,7 +172,8 @@ def step(mdp, states, actions, random):
             raise ValueError(f"{name} must be (N,) whole numbers, got {given.shape} of {given.dtype}")
         if given.min(initial=0) < 0 or given.max(initial=0) >= limit:
             raise ValueError(f"{name} must lie in 0 to {limit - 1}, got {given.min()} to {given.max()}")
-    after = invert(mdp.cumulative[states, actions], random)
+    leads, cumulative = mdp.branches
+    after = leads[states, actions, invert(cumulative[states, actions], random)]
     return after, mdp.R[states, actions, after], mdp.terminal[after]
 
 

@@ -24,6 +24,11 @@ def q_from_v(P, R, values, gamma):
     return (P * R).sum(-1) + gamma * P @ values
 
 
+def backup(P, R, values, gamma):
+    r"""$\max_a q(s,a)$: every state's value anew, from the values of the states one step ahead.  values (S,) -> (S,)"""
+    return q_from_v(P, R, values, gamma).max(-1)
+
+
 def v_from_q(q, policy):
     r"""$v(s)=\sum_a\pi(a|s)\,q(s,a)$: the policy's mean over its actions.  q (S, A), policy (S, A) or (S,) -> (S,)"""
     return (probabilities(policy, q.shape[1]) * q).sum(-1)
@@ -97,21 +102,21 @@ class Sweep:
     backups: int  # one backup looks at one state and one action, and at every state it may lead to
 
 
-def sweeps(P, R, gamma, values=None, in_place=False):
+def sweeps(P, R, gamma, values=None, order=None):
     r"""Sweep after sweep of $v(s)\leftarrow\max_a q(s,a)$, without end: the caller stops.  values (S,): the first guess
 
-    in_place uses each new value at once, for the states that come later in the same sweep (Gauss-Seidel).
+    order: None backs up all states at once from the old values. A list of states goes through them one by one, and each
+    new value serves those that follow in the same sweep (in place, or Gauss-Seidel).
     """
     P, paid, v = _prepared(P, R, gamma, values)
     count = 0
     while True:
         old, v = v, v.copy()
-        if in_place:
-            for s in range(len(v)):
-                v[s] = (paid[s] + gamma * P[s] @ v).max()
-        else:
-            v = (paid + gamma * P @ v).max(-1)
-        count += paid.size
+        if order is None:
+            v = backup(P, paid, v, gamma)
+        for s in () if order is None else order:
+            v[s] = (paid[s] + gamma * P[s] @ v).max()
+        count += (len(v) if order is None else len(order)) * paid.shape[1]
         yield Sweep(v, float(np.abs(v - old).max()), count)
 
 
@@ -145,14 +150,19 @@ def _prepared(P, R, gamma, values):
     return P, (P * R).sum(-1), values
 
 
+def error_bound(change, gamma):
+    r"""$\frac{\gamma}{1-\gamma}\max_s|v_{k+1}(s)-v_k(s)|$: no value is farther from the best one after that sweep."""
+    return change * gamma / (1 - gamma)
+
+
 def value_iteration(P, R, gamma, tolerance=1e-10, max_sweeps=100_000):
     """The best values, each within tolerance, and the greedy policy on them.  -> values (S,), policy (S, A)
 
-    It stops when change * gamma / (1 - gamma), which the error cannot exceed, is at most tolerance. With gamma = 1
-    there is no such bound: it stops when a sweep changes nothing by more than tolerance.
+    It stops when the error cannot exceed tolerance. With gamma = 1 nothing bounds the error: it stops when a sweep
+    changes no value by more than tolerance.
     """
     for count, sweep in enumerate(sweeps(P, R, gamma), 1):
-        if sweep.change * gamma <= tolerance * (1 - gamma if gamma < 1 else 1):
+        if (error_bound(sweep.change, gamma) if gamma < 1 else sweep.change) <= tolerance:
             return sweep.values, greedy(q_from_v(*tables(P, R), sweep.values, gamma))
         if count >= max_sweeps:
             raise ValueError(

@@ -132,6 +132,19 @@ def maximisation_bias(actions=10, mean=-0.1, spread=1.0):
     return MDP.checked(*absorbing(P, R, ends), 0, ends)
 
 
+def random_mdp(states, actions, branches, random):
+    """A world drawn at random: each action leads to `branches` states with random chances and pays between 0 and 1.
+
+    It goes on for ever. Such worlds are known as Garnet problems (Archibald, McKinnon and Thomas, 1995).
+    """
+    if not 1 <= branches <= states:
+        raise ValueError(f"an action leads to 1 to {states} states, got branches={branches}")
+    P = np.zeros((states, actions, states))
+    for row in P.reshape(-1, states):
+        row[random.permutation(states)[:branches]] = random.dirichlet(np.ones(branches))
+    return MDP.checked(P, random.random((states, actions)))
+
+
 class TabularEnv(gymnasium.Env):
     """An MDP as a Gymnasium environment.  max_steps: the time limit, after which an episode is truncated; None: none"""
 
