@@ -31,7 +31,7 @@ def _robust(*x, right=lambda e: 1 - e, wrong=lambda e: e, scale=lambda e: 1 - 2 
     difficulty=2,
     hints=(
         "Look for a and b so that (1 - flip)(a l(m) + b l(-m)) + flip (a l(-m) + b l(m)) is l(m) for every margin m.",
-        "Two equations, one for l(m), one for l(-m): a = (1 - flip) / (1 - 2 flip) and b = -flip / (1 - 2 flip).",
+        "Collect what stands before l(m) and before l(-m): (1 - flip) a + flip b = 1 and flip a + (1 - flip) b = 0.",
     ),
     wrong=(
         Wrong(
@@ -79,7 +79,7 @@ def _odds(noise, flip=0.0, q=lambda p, e: (1 - e) * (1 - p) + e * p, f=torch.log
     title="The margin that noisy labels ask for",
     signature="best_margin(noise: (N,), flip=0.0) -> (N,) float64",
     solution="llmrl.preference.noise.best_margin",
-    minutes=10,
+    minutes=12,
     difficulty=2,
     hints=(
         "How much weight falls on the right order? The label is right with 1 - noise, and then the loss gives it "
