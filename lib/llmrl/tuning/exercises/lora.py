@@ -127,49 +127,6 @@ def rank_for(answer, solution):
     yield differs(answer(even, 0.5), solution(even, 0.5), "for (1, 1, 1, 1) and a share of 0.5")
 
 
-def _svd(delta):
-    return torch.linalg.svd(delta, full_matrices=False)
-
-
-def _cut(delta, keep):
-    u, s, v = _svd(delta)
-    return (u[:, keep] * s[keep]) @ v[keep]
-
-
-@exercise(
-    "tuning.truncate",
-    title="The best change of a given rank",
-    signature="truncate(delta: (O, N), rank) -> (O, N)",
-    solution="llmrl.tuning.spectrum.truncate",
-    minutes=10,
-    difficulty=2,
-    hints=(
-        "torch.linalg.svd(delta, full_matrices=False) returns u (O, n), the singular values (n,) and v (n, N).",
-        "Keep the first columns of u, the first values and the first rows of v; multiply the columns by the values.",
-    ),
-    wrong=(
-        Wrong("the smallest directions were kept; the first values are the largest",
-              lambda d, r: _cut(d, slice(min(d.shape) - r, None))),
-        Wrong("the first directions were taken out, and the rest was kept", lambda d, r: d - _cut(d, slice(r))),
-        Wrong("one direction too many", lambda d, r: _cut(d, slice(r + 1))),
-        Wrong("the singular values are missing, and every direction counts alike",
-              lambda d, r: _svd(d)[0][:, :r] @ _svd(d)[2][:r]),
-        Wrong("the squares of the values were used; energy is squared, the matrix is not",
-              lambda d, r: (_svd(d)[0][:, :r] * _svd(d)[1][:r].square()) @ _svd(d)[2][:r]),
-        Wrong("the first rows of the matrix were kept; they are not its strongest directions",
-              lambda d, r: torch.cat([d[:r], torch.zeros_like(d[r:])])),
-        Wrong("svd returns the directions of v as rows; here its columns were taken",
-              lambda d, r: (_svd(d)[0][:, :r] * _svd(d)[1][:r]) @ _svd(d)[2][:, :r].T),
-    ),
-)  # fmt: skip
-def truncate(answer, solution):
-    diagonal = torch.diag(torch.tensor([2.0, 5.0, 1.0]))
-    yield differs(answer(diagonal, 1), solution(diagonal, 1), "for a diagonal of (2, 5, 1) at rank 1")
-    delta = torch.tensor([[1.0, 2.0, 0.0, -1.0], [3.0, -1.0, 2.0, 0.5], [0.0, 1.0, -2.0, 4.0]])
-    yield differs(answer(delta, 2), solution(delta, 2), "for a matrix (3, 4) at rank 2")
-    yield differs(answer(delta.T, 1), solution(delta.T, 1), "for a matrix (4, 3) at rank 1")
-
-
 @exercise(
     "tuning.factor_gradients",
     title="The gradients of A and B",

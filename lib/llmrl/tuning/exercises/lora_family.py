@@ -1,53 +1,13 @@
-"""Exercises on LoRA's relatives: lengths and directions, the largest part of a matrix, one budget for all layers.
+"""Exercises on LoRA's relatives: the largest part of a matrix, one budget for all layers.
 
-Each checker probes what people get wrong: the axis of a length, where the singular values go, a budget per layer.
-Left out: AdaLoRA's running means.
+Each checker probes what people get wrong: where the singular values go, a budget per layer.
+Left out: DoRA, which the lesson works by hand, and AdaLoRA's running means.
 """
 
 import torch
 
 from llmrl.lesson.exercise import Wrong, exercise
 from llmrl.lesson.feedback import differs
-
-
-def _scaled(direction, length, magnitude):
-    return direction / length * magnitude[:, None]
-
-
-@exercise(
-    "tuning.rescaled",
-    title="Rows of given lengths",
-    signature="rescaled(direction: (O, N), magnitude: (O,)) -> (O, N)",
-    solution="llmrl.tuning.dora.rescaled",
-    minutes=6,
-    difficulty=1,
-    hints=(
-        "The length of a row is the root of the sum of its squares. Divide each row by its own, then multiply.",
-        "direction.norm(dim=1) has shape (O,). Index with [:, None], so that each number fits a whole row.",
-    ),
-    wrong=(
-        Wrong("each column was brought to a length; a row holds the weights of one output",
-              lambda d, m: d / d.norm(dim=0) * m[:, None]),
-        Wrong("one length was taken of the whole matrix; every row has its own",
-              lambda d, m: _scaled(d, d.norm(), m)),
-        Wrong("the rows kept their own length and were multiplied by the magnitude", lambda d, m: d * m[:, None]),
-        Wrong("the rows have length one; the magnitude was not used",
-              lambda d, m: d / d.norm(dim=1, keepdim=True)),
-        Wrong("the root is missing: the rows were divided by the sum of their squares",
-              lambda d, m: _scaled(d, d.square().sum(1, keepdim=True), m)),
-        Wrong("the sum of the absolute values was taken for the length; DoRA's is the root of the sum of squares",
-              lambda d, m: _scaled(d, d.abs().sum(1, keepdim=True), m)),
-        Wrong("the root of the mean was taken; the length is the root of the sum",
-              lambda d, m: _scaled(d, d.square().mean(1, keepdim=True).sqrt(), m)),
-        Wrong("the magnitude was squared", lambda d, m: _scaled(d, d.norm(dim=1, keepdim=True), m.square())),
-    ),
-)  # fmt: skip
-def rescaled(answer, solution):
-    direction, magnitude = torch.tensor([[3.0, 4.0], [-5.0, 12.0]]), torch.tensor([10.0, 2.0])
-    case = "for the rows (3, 4) and (-5, 12) and the lengths 10 and 2"
-    yield differs(answer(direction, magnitude), solution(direction, magnitude), case)
-    wide, magnitude = torch.arange(12.0).view(3, 4) - 5, torch.tensor([0.5, 1.0, 3.0])
-    yield differs(answer(wide, magnitude), solution(wide, magnitude), "for a matrix (3, 4)")
 
 
 def _split(weight, rank, scale, left=0.5, first=True):
