@@ -40,12 +40,8 @@ def grid_map(ax, rows, values, policy=None, limits=None, numbers=True):
 
 
 def _arrows(ax, r, c, chances, ink):
-    for chance, (right, down) in zip(chances, ARROWS):
-        if chance > 0.01:
-            reach = 0.15 + 0.2 * chance
-            ax.annotate(
-                "",
-                (c + right * reach, r + down * reach),
-                (c, r),
-                arrowprops={"arrowstyle": "-|>", "color": ink, "lw": 1.2},
-            )
+    taken = chances > 0.01
+    reach = (0.15 + 0.2 * chances[taken])[:, None] * np.array(ARROWS)[taken]  # (K, 2)
+    ax.quiver(
+        np.full(len(reach), c), r, *reach.T, color=ink, angles="xy", scale_units="xy", scale=1, units="xy", width=0.04
+    )
