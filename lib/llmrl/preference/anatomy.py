@@ -95,7 +95,8 @@ def draw_ratios(ax, one, per_line=9, limit=3.0):
         ink = "white" if abs(norm(ratio) - 0.5) > 0.33 else "black"
         text = "end" if token == "<|im_end|>" else token.replace(" ", "␣").replace("\n", "⏎")
         ax.text(x + 0.5, y + 0.63, text, ha="center", va="center", color=ink, fontsize=10)
-        ax.text(x + 0.5, y + 0.25, f"{ratio:+.1f}", ha="center", va="center", color=ink, fontsize=9)
+        number = f"{ratio:+.1f}" if abs(ratio) >= 0.05 else "0"
+        ax.text(x + 0.5, y + 0.25, number, ha="center", va="center", color=ink, fontsize=9)
     ax.set(xlim=(-0.02, per_line + 0.02), ylim=(-((len(one.tokens) - 1) // per_line) - 0.05, 1.05))
     ax.axis("off")
     return ax

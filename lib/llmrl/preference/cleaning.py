@@ -42,10 +42,11 @@ def repeated(rows, near=1.0):
     """Rows of which an earlier one shares at least the part `near` of the shingles of each side.  -> {row: earlier}"""
     if not 0 < near <= 1:
         raise ValueError(f"near must be above 0 and at most 1, got {near}: 1 finds rows of the same words only")
-    known, found = [[shingles(row[side]) for side in SIDES] for row in rows], {}
+    known, prompts = [[shingles(row[side]) for side in SIDES] for row in rows], [words(row["prompt"]) for row in rows]
+    found = {}
     for i, mine in enumerate(known):
         for j in range(i):
-            if j not in found and _near(mine, known[j], near) and words(rows[i]["prompt"]) == words(rows[j]["prompt"]):
+            if j not in found and prompts[i] == prompts[j] and _near(mine, known[j], near):
                 found[i] = j
                 break
     return found
