@@ -33,15 +33,16 @@ def grid_map(ax, rows, values, policy=None, limits=None, numbers=True):
         if ends:
             ax.text(c, r, NAMES[rows[r][c]], ha="center", va="center", color=ink, fontsize=size - 1)
         elif numbers:
-            ax.text(c, r + 0.36, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=size - 2)
+            ax.text(c, r + 0.38, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=size - 2)
         if policy is not None and not ends:
-            _arrows(ax, r - 0.12 * numbers, c, np.asarray(policy)[r * shape[1] + c], ink)
+            _arrows(ax, r - 0.16 * numbers, c, np.asarray(policy)[r * shape[1] + c], ink)
     return ax
 
 
 def _arrows(ax, r, c, chances, ink):
     taken = chances > 0.01
-    reach = (0.15 + 0.2 * chances[taken])[:, None] * np.array(ARROWS)[taken]  # (K, 2)
+    reach = (0.22 + 0.16 * chances[taken])[:, None] * np.array(ARROWS)[taken]  # (K, 2), in cells
+    heads = {"headwidth": 3.5, "headlength": 3, "headaxislength": 3, "width": 0.04}
     ax.quiver(
-        np.full(len(reach), c), r, *reach.T, color=ink, angles="xy", scale_units="xy", scale=1, units="xy", width=0.04
+        np.full(len(reach), c), r, *reach.T, color=ink, angles="xy", scale_units="xy", scale=1, units="xy", **heads
     )
