@@ -127,7 +127,7 @@ def learned(mdp, features, limit, config, loss=dqn.td_loss, learners=2):
         return network(torch.from_numpy(features).expand(learners, -1, -1)).numpy()
 
 
-FAST = dqn.Config(steps=700, lr=0.05, batch=32, warmup=50, epsilon=dqn.Exploration(1.0, 1.0, 1), tau=0.2)
+FAST = dqn.Config(steps=700, lr=0.05, batch=32, warmup=50, epsilon=dqn.Exploration(1.0, 1.0, 1), sync=1, tau=0.2)
 PLAIN = partial(dqn.td_loss, gamma=0.9, error=dqn.squared)
 
 

@@ -36,14 +36,14 @@ class Exploration:
 class Config:
     """The dials of one run. A gradient step draws `batch` transitions; `updates` of them follow every `every` steps."""
 
-    steps: int = 50_000  # of the environment, per learner
-    lr: float = 2.3e-3
+    steps: int = 8_000  # of the environment, per learner
+    lr: float = 1e-3
     batch: int = 64
-    warmup: int = 1000  # steps before the first gradient step
+    warmup: int = 500  # steps before the first gradient step
     every: int = 1
     updates: int = 1
-    sync: int = 1  # gradient steps from one refreshment of the target network to the next
-    tau: float = 0.01  # how far a refreshment goes: 1 copies, less mixes; with sync = 1 and tau = 1 there is no target
+    sync: int = 200  # gradient steps from one refreshment of the target network to the next
+    tau: float = 1.0  # how far a refreshment goes: 1 copies, less mixes; with sync = 1 and tau = 1 there is no target
     clip: float = 10.0  # longest gradient
     epsilon: Callable = Exploration()
 
