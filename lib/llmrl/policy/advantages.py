@@ -1,11 +1,15 @@
 r"""How much better than expected: the advantage, in the ways a policy gradient uses it.
 
+The return is what happened, an advantage what happened beyond what was expected. The return itself is older than any
+policy gradient and lives in llmrl.rl.returns; it can be had from here as well.
 Left out so far: advantages over time (GAE).
 
 Shapes: P prompts, G answers per prompt.
 """
 
 import torch
+
+from llmrl.rl.returns import returns as returns
 
 
 def group_advantage(rewards, scale=True, eps=1e-4):
