@@ -23,15 +23,16 @@ def leads(mdp, policy):
 
 def exhaustive(mdp, policy, state, depth, gamma):
     """A state's value by a tree of all futures of that depth, and the transitions read.  The guess at a leaf is 0"""
-    return _grow(leads(mdp, policy), mdp.terminal, state, _deep(depth), gamma)
+    return grow(leads(mdp, policy), mdp.terminal, state, _deep(depth), gamma)
 
 
-def _grow(branches, terminal, state, depth, gamma):
+def grow(branches, terminal, state, depth, gamma):
+    """The same from the lists of leads; terminal (S,) bool."""
     if depth == 0 or terminal[state]:
         return 0.0, 0
     value, read = 0.0, 0
     for chance, paid, after in branches[state]:
-        below, more = _grow(branches, terminal, after, depth - 1, gamma)
+        below, more = grow(branches, terminal, after, depth - 1, gamma)
         value, read = value + chance * (paid + gamma * below), read + 1 + more
     return value, read
 
