@@ -13,7 +13,7 @@ RANKS = {
     "llmrl": 0, "storage": 0, "seeds": 0, "toy.files": 0,
     "lesson": 1, "toy": 1,
     "lm": 2, "rl": 2, "toy.exercises": 2,
-    "toy.checkpoints": 3, "toy.environments": 3, "toy.catch": 3, "rlhf.kl": 3,
+    "toy.checkpoints": 3, "toy.environments": 3, "toy.spoiled": 3, "toy.catch": 3, "rlhf.kl": 3,
     "tuning": 4, "policy": 4, "perf": 4,
     "preference": 5,
     "rlhf": 6, "reasoning": 6,
