@@ -5,7 +5,7 @@ $$R=\sum_{t=0}^{m}\gamma^t r_t,\qquad\text{target}=R+\gamma^{m+1}(1-\text{termin
 A window ends early, at m < n-1, where its episode does. If the episode terminated there is nothing to add; if it was
 truncated by a time limit, it would have gone on, so the value of the state it stopped in is added. An n longer than the
 episode is therefore no mistake: the window is then the episode. Left out: the correction for actions that the
-present policy would not have taken; Rainbow goes without it as well.
+present policy would not have taken; Rainbow goes without it as well, and settled() says what that costs.
 
 Shapes: n steps in a window, N learners, B windows per learner.
 """
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from llmrl.rl.mdp import chain, reward
 from llmrl.rl.replay import Replay
 
 
@@ -89,3 +90,22 @@ class Windows(Replay):
         here = self.at(places)
         weights = torch.ones_like(returns) if weights is None else torch.from_numpy(weights).to(returns.dtype)
         return Folded(here.states, here.actions, returns, discount, torch.from_numpy(following), places, weights)
+
+
+def settled(mdp, gamma, n, behaviour, tolerance=1e-6):
+    r"""What n-step targets settle at when all of the memory was made by one behaviour, and the sweeps it takes.
+
+    $Q\leftarrow r+\gamma P\,(r_b+\gamma P_b)^{n-1}\max_aQ$: the first action is free, the next n-1 are the behaviour's.
+    behaviour (S, A) -> Q (S, A), sweeps
+    """
+    if n < 1 or not 0 <= gamma < 1:
+        raise ValueError(f"n must be 1 or more and gamma in [0, 1), got {n} and {gamma}")
+    onward, paid = chain(mdp, behaviour)
+    q, sweeps, change = np.zeros((mdp.states, mdp.actions)), 0, np.inf
+    while change > tolerance:
+        v = q.max(1)
+        for _ in range(n - 1):
+            v = paid + gamma * onward @ v
+        before, q, sweeps = q, reward(mdp) + gamma * mdp.P @ v, sweeps + 1
+        change = np.abs(q - before).max()
+    return q, sweeps
