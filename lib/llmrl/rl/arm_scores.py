@@ -14,6 +14,8 @@ import numpy as np
 
 from llmrl.rl.bandits import bernoulli_kl
 
+TINY = 1e-12  # keeps a mean of 0 or 1 out of the logarithm
+
 
 def best_so_far(start=np.inf):
     """Greedy: the mean seen.  start: what an arm never seen is thought to pay; infinite, so each is tried once"""
@@ -55,20 +57,19 @@ def ucb1(pulls, sums, t, width=2.0):
     return np.where(pulls > 0, sums / n + np.sqrt(width * np.log(t) / n), np.inf)
 
 
-def kl_ucb(pulls, sums, t, halvings=16):
+def kl_ucb(pulls, sums, t, halvings=12):
     r"""$\max\{q:n_a\,\mathrm{kl}(\hat\mu_a,q)\le\ln t\}$ by bisection, infinite where nothing was seen.
 
     Rewards lie in [0, 1]; Garivier and Cappé 2011 (arXiv:1102.2490) with their practical c = 0.
     """
     _counted(pulls, t)
     n = np.maximum(pulls, 1)
-    p, allowed = np.clip(sums / n, 0.0, 1.0), np.log(t) / n
-    low, high = p, np.minimum(1.0, p + np.sqrt(allowed / 2))  # Pinsker: kl(p, q) >= 2 (p - q)^2
-    own = bernoulli_kl(p, 0.5) - np.log(2)  # p ln p + (1-p) ln(1-p)
+    p, allowed = np.clip(sums / n, TINY, 1 - TINY), np.log(t) / n
+    low, high = p, np.minimum(1 - TINY, p + np.sqrt(allowed / 2))  # Pinsker: kl(p, q) >= 2 (p - q)^2
+    room = allowed - bernoulli_kl(p, 0.5) + np.log(2)  # what the part of kl that depends on q may use up
     for _ in range(halvings):
         q = (low + high) / 2
-        with np.errstate(divide="ignore", invalid="ignore"):
-            inside = own - p * np.log(q) - (1 - p) * np.log1p(-q) <= allowed  # nan, at p = q = 1: not inside
+        inside = -p * np.log(q) - (1 - p) * np.log(1 - q) <= room
         low, high = np.where(inside, q, low), np.where(inside, high, q)
     return np.where(pulls > 0, low, np.inf)
 
