@@ -81,3 +81,17 @@ def give_transitions(batch, buffer):
         action, reward = batch.actions[0, b].numpy()[None], batch.rewards[0, b].numpy()[None]
         about = [{"TimeLimit.truncated": truncated and not terminated}]
         buffer.add(state[None], after[None], action, reward, [terminated or truncated], about)
+
+
+def their_step(model, batch):
+    """One gradient step of theirs on exactly our batch (one learner), in its order."""
+    import numpy as np
+    from stable_baselines3.common.logger import configure
+
+    size, buffer = batch.actions.shape[1], model.replay_buffer
+    first = buffer.pos
+    give_transitions(batch, buffer)
+    model.set_logger(configure(format_strings=[]))
+    buffer.sample = lambda size, env=None: buffer._get_samples(np.arange(first, first + size), env)
+    model.train(gradient_steps=1, batch_size=size)
+    del buffer.sample

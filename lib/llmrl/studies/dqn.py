@@ -1,4 +1,4 @@
-"""DQN on CartPole with one thing changed at a time, ten learners each, and stable-baselines3's DQN beside it.
+"""DQN on CartPole with one thing changed at a time, ten learners or thirty, and stable-baselines3's DQN beside it.
 
 Which part keeps it from falling apart: the replay, the target network, neither, both? Does a Double target predict
 better? What do scaled states do? What happens when a time limit is taken for an end, under Huber's loss and under the
@@ -42,23 +42,28 @@ def ended(loss):
     return told
 
 
-PLAIN = partial(td_loss, gamma=GAMMA)
-SQUARED = partial(td_loss, gamma=GAMMA, error=squared)
+HUBER, SQUARED = partial(td_loss, gamma=GAMMA), partial(td_loss, gamma=GAMMA, error=squared)
+NONE, OFTEN = replace(CONFIG, sync=1), replace(CONFIG, sync=20)  # no target network; one that is copied 375 times
+LAST = CONFIG.batch  # a memory of one batch
 ARMS = {  # what differs from CONFIG, a capacity of CAPACITY, a limit of LIMIT, scaled states and Huber's loss
     "both": {},
-    "no target network": {"config": replace(CONFIG, sync=1)},
-    "no replay": {"capacity": CONFIG.batch},
-    "neither": {"config": replace(CONFIG, sync=1), "capacity": CONFIG.batch},
-    "double": {"loss": partial(td_loss, gamma=GAMMA, double=True)},
+    "no target network": {"config": NONE},
+    "no replay": {"capacity": LAST},
+    "neither": {"config": NONE, "capacity": LAST},
+    "both, squared": {"loss": SQUARED},
+    "no target network, squared": {"config": NONE, "loss": SQUARED},
+    "no replay, squared": {"capacity": LAST, "loss": SQUARED},
+    "neither, squared": {"config": NONE, "capacity": LAST, "loss": SQUARED},
     "raw states": {"scale": None},
-    "limit, Huber": {"limit": SHORT},
-    "limit taken for an end, Huber": {"limit": SHORT, "loss": ended(PLAIN)},
-    "limit, squared": {"limit": SHORT, "loss": SQUARED},
-    "limit taken for an end, squared": {"limit": SHORT, "loss": ended(SQUARED)},
+    "often": {"config": OFTEN, "loss": SQUARED},
+    "often, double": {"config": OFTEN, "loss": partial(SQUARED, double=True)},
+    "limit": {"config": OFTEN, "limit": SHORT, "loss": SQUARED},
+    "limit taken for an end": {"config": OFTEN, "limit": SHORT, "loss": ended(SQUARED)},
 }
+THRICE = dict.fromkeys(("both", "no replay", "often", "often, double"), 3)  # smaller effects need 30 learners
 
 
-def run(seed, config=CONFIG, capacity=CAPACITY, loss=PLAIN, limit=LIMIT, scale=SCALE):
+def run(seed, config=CONFIG, capacity=CAPACITY, loss=HUBER, limit=LIMIT, scale=SCALE):
     """Train LEARNERS side by side.  -> lists over examinations and learners: score, predicted, realised"""
     network, memory = QNetwork(SIZES, LEARNERS, rng(seed, "weights")), Replay(capacity, LEARNERS, SIZES[0])
     exam, random = cart_poles(LEARNERS * EPISODES, scale=scale), numpy_rng(seed, "run")
@@ -97,9 +102,19 @@ def peer_run(seed):
     return rounded(found | {"last": last[0].tolist()})
 
 
+def more(runs):
+    """Runs of the same arm side by side: their learners together."""
+    joined = {
+        name: np.concatenate([run[name] for run in runs], 1).tolist() for name in ("score", "predicted", "realised")
+    }
+    return {"step": runs[0]["step"]} | joined
+
+
 def make(kept):
     """Compute what is missing and ship it."""
-    arms = {name: kept(name, partial(run, SEED, **arm)) for name, arm in ARMS.items()}
+    arms = {}
+    for name, arm in ARMS.items():
+        seeds = [SEED, *(f"{SEED} {i}" for i in range(1, THRICE.get(name, 1)))]
+        arms[name] = more([kept(f"{name}, {seed}", partial(run, seed, **arm)) for seed in seeds])
     peers = [kept(f"peer {seed}", partial(peer_run, seed)) for seed in range(PEERS)]
-    shape = {"learners": LEARNERS, "episodes": EPISODES, "first": FIRST, "short": SHORT}
-    files.ship("studies/dqn.json", json.dumps({**shape, "arms": arms, "peers": peers}) + "\n")
+    files.ship("studies/dqn.json", json.dumps({"arms": arms, "peers": peers}) + "\n")
