@@ -16,7 +16,7 @@ def test_values_names_and_arrows_stand_in_their_cells():
     assert said[2, 1] == f"{values[6]:.2f}" and said[3, 3] == "goal" and said[1, 1] == "hole"
     assert len(ax.texts) == 16 and len(ax.collections) == 11  # holes and the goal have no arrows
     first = ax.collections[0]
-    assert first.U.tolist() == [-0.3, 0.3] and first.V.tolist() == [0, 0], "left, then right"
+    assert first.U.tolist() == [-0.22, 0.22] and first.V.tolist() == [0, 0], "left, then right"
     plt.close(fig)
 
 

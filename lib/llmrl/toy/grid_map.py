@@ -16,7 +16,7 @@ NAMES = {"S": "start", "G": "goal", "H": "hole", "#": "wall"}
 def grid_map(ax, rows, values, policy=None, limits=None, numbers=True):
     """Draw values (S,) and a policy (S, 4) on a grid given as text rows; ends carry names.  limits: (low, high)
 
-    An arrow's length is its action's chance. -> ax, whose image is ax.images[0] for a colour bar
+    The likelier an action, the longer its arrow. -> ax, whose image is ax.images[0] for a colour bar
     """
     shape = len(rows), len(rows[0])
     values = np.asarray(values, dtype=float)
@@ -41,7 +41,7 @@ def grid_map(ax, rows, values, policy=None, limits=None, numbers=True):
 
 def _arrows(ax, r, c, chances, ink):
     taken = chances > 0.01
-    reach = (0.22 + 0.16 * chances[taken])[:, None] * np.array(ARROWS)[taken]  # (K, 2), in cells
+    reach = (0.16 + 0.12 * chances[taken])[:, None] * np.array(ARROWS)[taken]  # (K, 2), in cells
     heads = {"headwidth": 3.5, "headlength": 3, "headaxislength": 3, "width": 0.04}
     ax.quiver(
         np.full(len(reach), c), r, *reach.T, color=ink, angles="xy", scale_units="xy", scale=1, units="xy", **heads

@@ -2,7 +2,7 @@
 
 Each checker probes what people get wrong: the state whose value is read, what gamma multiplies, the axis of a mean,
 ties, and a loop that stops because its steps are small although it still has far to go.
-Left out: policy iteration, which is these five put together.
+Left out: policy iteration, which is these four put together.
 """
 
 import numpy as np
@@ -75,36 +75,6 @@ def q_from_v(answer, solution):
     yield differs(answer(P, R, values, 0.0), solution(P, R, values, 0.0), "with gamma 0")
 
 
-@exercise(
-    "rl.v_from_q",
-    title="The policy's mean: from Q to V",
-    signature="v_from_q(q: (S, A), policy: (S, A)) -> (S,)",
-    solution="llmrl.rl.planning.v_from_q",
-    minutes=4,
-    difficulty=1,
-    hints=(
-        "The policy takes action a with chance policy[s, a], and q[s, a] is what follows: weigh and add.",
-        "Multiply entry by entry, sum over the last axis.",
-    ),
-    wrong=(
-        Wrong("the best action's value was taken; this policy does not always take it", lambda q, p: q.max(-1)),
-        Wrong("all actions counted alike; weigh each by the policy's chance", lambda q, p: q.mean(-1)),
-        Wrong(
-            "the likeliest action's value was taken; the others happen as well",
-            lambda q, p: q[np.arange(len(q)), p.argmax(-1)],
-        ),
-        Wrong("the values were added up without the policy's chances", lambda q, p: q.sum(-1)),
-        Wrong("the sum ran over states; each state keeps its own value", lambda q, p: (p * q).sum(0)),
-        Wrong("a weighted mean was divided by the number of actions once more", lambda q, p: (p * q).mean(-1)),
-    ),
-)
-def v_from_q(answer, solution):
-    q = np.array([[1.0, 5.0, -2.0], [0.0, 4.0, 8.0], [3.0, 2.0, 7.0], [6.0, 6.0, -1.0]])
-    policy = np.array([[0.5, 0.2, 0.3], [0.1, 0.2, 0.7], [0.0, 1.0, 0.0], [0.25, 0.25, 0.5]])
-    yield differs(answer(q, policy), solution(q, policy), "on four states and three actions")
-    yield differs(answer(q[:1], policy[:1]), solution(q[:1], policy[:1]), "on one state")
-
-
 def _solve(P, paid, policy, gamma):
     to, r = np.einsum("sa,sat->st", policy, P), (policy * paid).sum(-1)
     return np.linalg.solve(np.eye(len(P)) - gamma * to, r)
@@ -139,6 +109,10 @@ def _solve(P, paid, policy, gamma):
         Wrong(
             "rewards were averaged over next states without their chances",
             lambda P, R, p, gamma: _solve(P, R.mean(-1), p, gamma),
+        ),
+        Wrong(
+            "rewards were added up over next states without their chances; weigh each by P",
+            lambda P, R, p, gamma: _solve(P, R.sum(-1), p, gamma),
         ),
         Wrong(
             "the first reward was discounted; gamma begins with the second step",
@@ -218,7 +192,8 @@ def _iterate(P, R, gamma, stop, best=lambda q: q.max(-1)):
         change, v, sweeps = best(q) - v, best(q), sweeps + 1
         if stop(change, sweeps):
             q = paid + gamma * P @ v
-            return v, (q >= q.max(-1, keepdims=True)).astype(float)
+            equal = q >= q.max(-1, keepdims=True) - 1e-9
+            return v, equal / equal.sum(-1, keepdims=True)
 
 
 @exercise(
