@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmrl.rl.n_step import Windows, fold, settled
+from llmrl.rl.n_step import Windows, fold, uncorrected
 from llmrl.rl.planning import q_from_v, value_iteration
 from llmrl.seeds import numpy_rng
 from llmrl.toy.catch import catch
@@ -93,12 +93,12 @@ def test_windows_settle_at_the_best_values_when_the_memory_is_the_best_policys_a
     values, best = value_iteration(mdp.P, mdp.R, 0.9)
     wanted = q_from_v(mdp.P, mdp.R, values, 0.9)
     uniform = np.full(best.shape, 1 / 3)
-    np.testing.assert_allclose(settled(mdp, 0.9, 1, uniform)[0], wanted, atol=1e-4)  # one step: whoever played
-    q, sweeps = settled(mdp, 0.9, 3, best)
+    np.testing.assert_allclose(uncorrected(mdp, 0.9, 1, uniform)[0], wanted, atol=1e-4)  # one step: whoever played
+    q, sweeps = uncorrected(mdp, 0.9, 3, best)
     np.testing.assert_allclose(q, wanted, atol=1e-4)
-    assert sweeps < settled(mdp, 0.9, 1, best)[1]
-    assert (settled(mdp, 0.9, 3, uniform)[0] <= wanted + 1e-4).all()
-    assert wanted[0].max() - settled(mdp, 0.9, 3, uniform)[0][0].max() > 0.05
+    assert sweeps < uncorrected(mdp, 0.9, 1, best)[1]
+    assert (uncorrected(mdp, 0.9, 3, uniform)[0] <= wanted + 1e-4).all()
+    assert wanted[0].max() - uncorrected(mdp, 0.9, 3, uniform)[0][0].max() > 0.05
 
 
 def test_bad_input_is_named():
@@ -110,7 +110,7 @@ def test_bad_input_is_named():
         (lambda: fold(ones, no.float(), no, 0.9), "True or False, got torch.float32"),
         (lambda: Windows(8, 1, 1, 0, 0.9), "n must lie between 1 and the capacity, 8, got 0"),
         (lambda: Windows(8, 1, 1, 9, 0.9), "got 9"),
-        (lambda: settled(catch(3, 2)[0], 1.0, 3, None), r"gamma in \[0, 1\), got 3 and 1.0"),
+        (lambda: uncorrected(catch(3, 2)[0], 1.0, 3, None), r"gamma in \[0, 1\), got 3 and 1.0"),
         (lambda: filled(3, 8, 2).sample(1, numpy_rng(0)), "a window needs 3 steps"),
     ]:
         with pytest.raises(ValueError, match=says):

@@ -5,7 +5,7 @@ $$R=\sum_{t=0}^{m}\gamma^t r_t,\qquad\text{target}=R+\gamma^{m+1}(1-\text{termin
 A window ends early, at m < n-1, where its episode does. If the episode terminated there is nothing to add; if it was
 truncated by a time limit, it would have gone on, so the value of the state it stopped in is added. An n longer than the
 episode is therefore no mistake: the window is then the episode. Left out: the correction for actions that the
-present policy would not have taken; Rainbow goes without it as well, and settled() says what that costs.
+present policy would not have taken; Rainbow goes without it as well, and uncorrected() says what that costs.
 
 Shapes: n steps in a window, N learners, B windows per learner.
 """
@@ -92,7 +92,7 @@ class Windows(Replay):
         return Folded(here.states, here.actions, returns, discount, torch.from_numpy(following), places, weights)
 
 
-def settled(mdp, gamma, n, behaviour, tolerance=1e-6):
+def uncorrected(mdp, gamma, n, behaviour, tolerance=1e-6):
     r"""What n-step targets settle at when all of the memory was made by one behaviour, and the sweeps it takes.
 
     $Q\leftarrow r+\gamma P\,(r_b+\gamma P_b)^{n-1}\max_aQ$: the first action is free, the next n-1 are the behaviour's.
