@@ -56,7 +56,7 @@ def test_the_best_of_each_learner_is_kept():
 
 
 def test_examinations_come_when_they_are_due():
-    network, records = QNetwork((4, 8, 2), 1, rng(0, "w")), ({"step": step} for step in (90, 100, 110, 250, 320))
+    network, records = QNetwork((4, 8, 2), 1, rng(0, "w")), ({"step": step} for step in (90, 100, 110, 250, 251, 320))
     found = [
         (step, returns.shape) for step, returns, _ in examined(records, network, cart_poles(4), 100, numpy_rng(0, "e"))
     ]

@@ -69,7 +69,7 @@ def examined(records, network, envs, every, random):
     best, due = Best(network), every
     for record in records:
         if record["step"] >= due:
-            due += every
+            due = (record["step"] // every + 1) * every
             returns = play(network, envs, int(random.integers(2**31)))
             best.update(network, returns.mean(1))
             yield record["step"], returns, best
