@@ -20,7 +20,7 @@ def _visited_before(states):
 @exercise(
     "rl.first_visits",
     title="The first visit to a state",
-    signature="first_visits(states: (T, N) whole) -> (T, N) bool",
+    signature="first_visits(states: (T, N) whole numbers) -> (T, N) bool",
     solution="llmrl.rl.monte_carlo.first_visits",
     minutes=8,
     difficulty=1,
@@ -66,7 +66,7 @@ OVER = np.array([False, True, False, True])
     title="The TD error",
     signature="td_error(values: (N,), rewards: (N,), next_values: (N,), terminated: (N,) bool, gamma) -> (N,)",
     solution="llmrl.rl.td.td_error",
-    minutes=6,
+    minutes=4,
     difficulty=1,
     hints=(
         "The target is r + gamma V(s'), and r alone where the step terminated. What is it more than V(s)?",
@@ -127,7 +127,7 @@ def _n_step(r, w, term, n, gamma, power=lambda m: m, over=lambda ended: ended):
     title="n-step returns",
     signature="n_step_returns(rewards: (T,), next_values: (T,), terminated: (T,) bool, n, gamma) -> (T,)",
     solution="llmrl.rl.td.n_step_returns",
-    minutes=15,
+    minutes=12,
     difficulty=2,
     hints=(
         "n = 1 is the TD target. For n = 2 put the 1-step return of the next step where the guess was, and so on.",

@@ -28,7 +28,7 @@ def _lambda(r, w, term, gamma, lam, first=None, believe=lambda lam: (1 - lam, la
     difficulty=2,
     hints=(
         "Go backwards. Each return is a TD target in which the guess has become a mixture: (1 - lam) of the guess, lam "
-        "of the return behind it.",
+        "of the return behind it. That is r[t] + gamma * ((1 - lam) * next_values[t] + lam * ahead).",
         "Begin with ahead = next_values[-1]: behind the last step there is only the guess. A terminated step keeps its "
         "reward alone.",
     ),
@@ -86,6 +86,12 @@ def _trace(trace, states, decay, keep=1.0, fade=True, whole=False):
     return trace
 
 
+def _in_place(trace, states, decay, keep=1.0):
+    trace *= decay
+    trace[np.arange(len(trace)), states] = keep * trace[np.arange(len(trace)), states] + 1
+    return trace
+
+
 def _crossed(trace, states, decay, keep=1.0):
     trace = decay * trace
     trace[:, states] = keep * trace[:, states] + 1
@@ -97,7 +103,7 @@ def _crossed(trace, states, decay, keep=1.0):
     title="One step of an eligibility trace",
     signature="trace_step(trace: (N, S), states: (N,) whole, decay, keep=1.0) -> (N, S)",
     solution="llmrl.rl.traces.trace_step",
-    minutes=8,
+    minutes=5,
     difficulty=1,
     hints=(
         "First all traces of all players fade: decay times trace, a new array. Then one entry per player changes.",
@@ -129,6 +135,10 @@ def _crossed(trace, states, decay, keep=1.0):
             lambda trace, states, decay, keep=1.0: _trace(trace, states, decay, 0.0),
         ),
         Wrong("the trace faded and nobody renewed it", lambda trace, states, decay, keep=1.0: decay * trace),
+        Wrong(
+            "the numbers are right, but the caller's own array was changed; begin with a new one, decay * trace",
+            _in_place,
+        ),
     ),
 )
 def trace_step(answer, solution):
@@ -136,3 +146,6 @@ def trace_step(answer, solution):
     for keep in (1.0, 0.0, 0.7):
         want = solution(trace, states, 0.5, keep)
         yield differs(answer(trace, states, 0.5, keep), want, f"on three players with decay 0.5 and keep {keep:g}")
+    given = trace.copy()
+    answer.function(given, states, 0.5, 0.7)  # not through answer(), which hands out copies
+    yield differs(given, trace, "in the array that was handed in")
