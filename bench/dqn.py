@@ -44,7 +44,7 @@ def same_step():
     return max((a - b).abs().max().item() for a, b in pairs)
 
 
-@row("dqn.steps")
+@row("dqn.steps", threads=(1,))  # networks this small do not divide among threads
 def steps(quick):
     """Steps of the environment per second, a gradient step after each."""
     agree("weights after a step", same_step(), 0.0)
@@ -84,7 +84,7 @@ def solved(quick):
     )
 
 
-@row("dqn.stack")
+@row("dqn.stack", threads=(1,))
 def stack(quick):
     """Eight learners in one stack of weights against the same number one after another."""
     config = replace(PATIENCE, steps=200 if quick else 1000, warmup=100)
