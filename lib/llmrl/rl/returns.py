@@ -3,9 +3,10 @@ r"""The return: what is still to come, discounted, from every step of an episode
 $$G_t=r_t+\gamma r_{t+1}+\gamma^2r_{t+2}+\dots=r_t+\gamma\,G_{t+1}$$
 
 Read forward, each return is a sum of its own, and the work for all of them grows with the square of T. Read backward,
-each is one product and one sum away from the one behind it. Nothing is carried across the end of an episode, so several episodes
-may follow each other in one array. An episode that only a time limit cut goes on in truth: what its last state is worth
-has to be said, as last_value at the end of the array, or added, times gamma, to the reward of the step that was cut.
+each is one product and one sum away from the one behind it. Nothing is carried across the end of an episode, so several
+episodes may follow each other in one array. An episode that only a time limit cut goes on in truth: what its last state
+is worth has to be said, as last_value at the end of the array, or added, times gamma, to the reward of the step that
+was cut.
 Left out: sums that stop after n steps and sums mixed with guesses, which have modules of their own.
 
 Shapes: T steps, N environments or players. Torch or numpy, whichever comes in.
