@@ -2,14 +2,16 @@
 
 Catch pays in its last step, and trying everything is easy there; the maze pays only at its goal, which is rarely found
 by chance. Every agent sees features, not states. Its greedy policy is not played but solved: the value at the start,
-as a share of the best there is, twenty times along the way. The learning rates of Rainbow and of DQN are chosen on
-seeds of their own; Rainbow without a part keeps Rainbow's rate, DQN with a part keeps DQN's.
+as a share of the best there is, every 400 steps once learning has begun. The learning rates of Rainbow and of DQN are
+chosen on seeds of their own; Rainbow without a part keeps Rainbow's rate, DQN with a part keeps DQN's. Rainbow and
+what is left of it also run at a quarter of the rate, to see whether a part's worth hangs on it.
 Left out: tuning any other dial, or a rate for every agent.
 """
 
 import json
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
+from itertools import product
 
 import numpy as np
 import torch
@@ -27,9 +29,9 @@ from llmrl.toy.catch import catch
 from llmrl.toy.environments import gridworld
 from llmrl.toy.make import SEED
 
-LEARNERS, TUNERS, STEPS, POINTS, GAMMA = 12, 6, 8000, 20, 0.97
+LEARNERS, TUNERS, STEPS, EVERY, GAMMA = 12, 6, 8000, 400, 0.97
 WARMUP, CAPACITY, HIDDEN = 800, 4000, 64
-RATES = (1e-3, 2e-3, 4e-3)
+RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
 MAZE = ("SFFFFFF", "F####FF", "FFFF#FF", "###F#FF", "FFFF#FF", "F####FF", "FFFFFFG")
 PARTS = tuple(field.name for field in fields(Parts))
 AGENTS = {"DQN": DQN, "Rainbow": Parts()}
@@ -72,7 +74,7 @@ def epsilon(parts):
 
 
 def learn(name, parts, lr, learners, seed, steps=STEPS):
-    """Train so many learners; the worth of their greedy policies along the way.  -> (POINTS, learners) nested lists"""
+    """Train so many learners; the worth of their greedy policies along the way.  -> (18, learners) nested lists"""
     place = world(name)
     sizes = place.features.shape[1], HIDDEN, place.mdp.actions
     network = RainbowNetwork(parts, sizes, place.support, learners, rng(seed, "rainbow weights"))
@@ -82,24 +84,24 @@ def learn(name, parts, lr, learners, seed, steps=STEPS):
     players = Crowd(place.mdp, place.features, learners, place.limit)
     for record in dqn.train(players, network, memory, config, numpy_rng(seed, "rainbow play"), loss):
         memory.beta = 0.4 + 0.6 * record["step"] / STEPS
-        if record["step"] % (STEPS // POINTS) == 0:
+        if record["step"] % EVERY == 0:
             found.append(worth(place, greedy_actions(network, place.features)))
     return rounded(found)
 
 
 def make(kept):
     """Compute what is missing and ship it."""
-    found = {"parts": PARTS, "steps": STEPS, "points": POINTS, "rates": RATES, "tuning": {}, "chosen": {}, "curves": {}}
-    for name in ("maze", "catch"):
-        for base in ("DQN", "Rainbow"):
-            for lr in RATES:
-                key = f"{name} {base} {lr:g}"
-                compute = partial(learn, name, AGENTS[base], lr, TUNERS, f"{SEED} tuning")
-                found["tuning"][key] = kept(key, compute)
-            score = {lr: np.mean(found["tuning"][f"{name} {base} {lr:g}"]) for lr in RATES}
-            found["chosen"][f"{name} {base}"] = max(score, key=score.get)
-        for agent, parts in AGENTS.items():
-            lr = found["chosen"][f"{name} {agent.split()[0]}"]
-            compute = partial(learn, name, parts, lr, LEARNERS, f"{SEED} contest")
-            found["curves"][f"{name} {agent}"] = kept(f"{name} {agent} at {lr:g}", compute)
+    found = {"parts": PARTS, "steps": STEPS, "every": EVERY, "rates": RATES}
+    found |= {"tuning": {}, "chosen": {}, "curves": {}, "slower": {}}
+    for name, base, lr in product(("maze", "catch"), ("DQN", "Rainbow"), RATES):
+        compute = partial(learn, name, AGENTS[base], lr, TUNERS, f"{SEED} tuning")
+        found["tuning"][f"{name} {base} {lr:g}"] = kept(f"{name} {base} {lr:g}", compute)
+    for name, base in product(("maze", "catch"), ("DQN", "Rainbow")):
+        found["chosen"][f"{name} {base}"] = max(RATES, key=lambda lr: np.mean(found["tuning"][f"{name} {base} {lr:g}"]))
+    for name, agent in product(("maze", "catch"), AGENTS):
+        lr = found["chosen"][f"{name} {agent.split()[0]}"]
+        for part, rate in (("curves", lr), ("slower", lr / 4)):
+            if part == "curves" or agent.startswith("Rainbow"):
+                compute = partial(learn, name, AGENTS[agent], rate, LEARNERS, f"{SEED} contest")
+                found[part][f"{name} {agent}"] = kept(f"{name} {agent} at {rate:g}", compute)
     files.ship("studies/rainbow.json", json.dumps(found) + "\n")
