@@ -32,7 +32,7 @@ def test_counting_by_hand():
 
 
 def test_the_control_reads_another_count():
-    bonus = Counting(1, 2, 1, beta=1.0, relabel=[1, 0])
+    bonus = Counting(1, 2, 1, beta=1.0, relabel=[[1, 0]])
     assert bonus(np.array([0]), np.array([0]), None) == 1 and bonus(np.array([0]), np.array([0]), None) == 1
     assert bonus(np.array([1]), np.array([0]), None)[0] == pytest.approx(2**-0.5)  # 0 was seen twice
 

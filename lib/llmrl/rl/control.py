@@ -107,13 +107,13 @@ def learn(mdp, method, settings, random, seeds, bonus=None):
     visits, seed = np.zeros(tables.shape, int), np.arange(seeds)
     episode, length, score = np.zeros(seeds, int), np.zeros(seeds, int), np.zeros(seeds)
     epsilon = _dial(settings.epsilon, episode)
-    actions = draw(epsilon_chances(tables[:, seed, states].mean(0), epsilon), random)
+    actions = draw(epsilon_chances(_rated(tables, seed, states), epsilon), random)
     while True:
         after, rewards, terminated = step(mdp, states, actions, random)
         length, score = length + 1, score + rewards
         truncated = ~terminated & (length >= settings.limit if settings.limit else False)
         extra = 0.0 if bonus is None else bonus(states, actions, after)
-        chances = epsilon_chances(tables[:, seed, after].mean(0), epsilon)
+        chances = epsilon_chances(_rated(tables, seed, after), epsilon)
         drawn = invert(cumulate(chances), random)
         table = random.integers(method.tables, size=seeds) if method.tables > 1 else 0
         known = {"drawn": drawn, "chances": chances, "other": tables[-1 - table, seed, after]}
@@ -129,7 +129,7 @@ def learn(mdp, method, settings, random, seeds, bonus=None):
             episode, length, score = episode + over, np.where(over, 0, length), np.where(over, 0.0, score)
             epsilon, new, states = _dial(settings.epsilon, episode), np.flatnonzero(over), states.copy()
             states[new] = starts(mdp, len(new), random)
-            actions[new] = draw(epsilon_chances(tables[:, new, states[new]].mean(0), epsilon[new]), random)
+            actions[new] = draw(epsilon_chances(_rated(tables, new, states[new]), epsilon[new]), random)
 
 
 def _begun(mdp, method, settings, seeds):
@@ -139,6 +139,11 @@ def _begun(mdp, method, settings, seeds):
     tables = np.full((method.tables, seeds, mdp.states, mdp.actions), float(settings.first))
     tables[:, :, mdp.terminal] = 0.0
     return tables
+
+
+def _rated(tables, seed, states):
+    """What the one who acts believes: the mean of the tables.  (M, N, S, A) -> (N, A)"""
+    return tables[0, seed, states] if len(tables) == 1 else tables[:, seed, states].mean(0)
 
 
 def _dial(dial, when):

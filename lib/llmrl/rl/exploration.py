@@ -26,20 +26,21 @@ def count_bonus(counts, beta):
 
 
 class Counting:
-    """The bonus of N seeds for the actions they take: call it with what they do.  relabel (S*A,): whose count is read
+    """The bonus of N seeds for the actions they take: call it with what they do.  relabel (N, S*A): whose count is read
 
-    With relabel a permutation, every action is paid by the count of another one: as much money, in the wrong places.
+    With a permutation in each row, actions are paid by the counts of others: as much money, in the wrong places.
     """
 
     def __init__(self, seeds, states, actions, beta, relabel=None):
         self.counts, self.beta = np.zeros((seeds, states * actions), int), beta
         self.actions, self.seed = actions, np.arange(seeds)
-        self.relabel = np.arange(states * actions) if relabel is None else np.asarray(relabel)
+        own = np.broadcast_to(np.arange(states * actions), self.counts.shape)
+        self.relabel = own if relabel is None else np.asarray(relabel)
 
     def __call__(self, states, actions, after):
         pair = states * self.actions + actions
         self.counts[self.seed, pair] += 1
-        return count_bonus(self.counts[self.seed, self.relabel[pair]], self.beta)
+        return count_bonus(self.counts[self.seed, self.relabel[self.seed, pair]], self.beta)
 
 
 def first_reward(moves, patience):
