@@ -10,6 +10,7 @@ from llmrl.rl.contextual import (
     LinUCB,
     linear_world,
     linucb_scores,
+    lot,
     meet,
     replayed,
     ring_world,
@@ -95,8 +96,18 @@ class Always:
 def test_a_log_by_lot_judges_a_rule_fairly():
     theta = np.array([[0.3, 1.0], [-0.2, 0.0], [0.9, -1.0]])
     for arm in range(3):
-        paid, counted = replayed(linear_world(theta), Always(arm), 300, 200, 3, numpy_rng(0, "log"))
+        paid, counted = replayed(linear_world(theta), Always(arm), 300, 200, lot(3), numpy_rng(0, "log"))
         assert abs(counted.mean() - 100) < 3 and abs(paid.mean() - theta[arm, 0]) < 4.5 * paid.std() / 200**0.5
+
+
+def test_a_log_that_knows_the_visitor_flatters_every_rule():
+    world = linear_world([[0.0, 1.0], [0.0, -1.0]])
+
+    def clever(x, random):
+        return world.pay(x).argmax(1)
+
+    paid, counted = replayed(world, Always(0), 300, 200, clever, numpy_rng(0, "log"))
+    assert abs(counted.mean() - 150) < 3 and abs(paid.mean() - 0.5) < 0.02  # the truth is 0: only its good half counts
 
 
 @pytest.mark.parametrize(

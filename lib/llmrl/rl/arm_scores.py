@@ -12,8 +12,6 @@ Shapes: N seeds, A arms; pulls and sums (N, A), or (A,) for a single seed.
 
 import numpy as np
 
-from llmrl.rl.bandits import bernoulli_kl
-
 TINY = 1e-12  # keeps a mean of 0 or 1 out of the logarithm
 
 
@@ -57,21 +55,32 @@ def ucb1(pulls, sums, t, width=2.0):
     return np.where(pulls > 0, sums / n + np.sqrt(width * np.log(t) / n), np.inf)
 
 
-def kl_ucb(pulls, sums, t, halvings=12):
-    r"""$\max\{q:n_a\,\mathrm{kl}(\hat\mu_a,q)\le\ln t\}$ by bisection, infinite where nothing was seen.
+def kl_ucb(pulls, sums, t, steps=5):
+    r"""$\max\{q:n_a\,\mathrm{kl}(\hat\mu_a,q)\le\ln t\}$ by Newton's method, infinite where nothing was seen.
 
-    Rewards lie in [0, 1]; Garivier and Cappé 2011 (arXiv:1102.2490) with their practical c = 0.
+    Rewards lie in [0, 1]; Garivier and Cappé 2011 (arXiv:1102.2490) with their practical c = 0. kl is convex in q, so
+    that steps from above the answer stay above it. Two bounds start close to it: Pinsker's, kl >= 2 (q - p)^2, and, for
+    q near 1, what is left of kl without the term p ln(1/q).
     """
     _counted(pulls, t)
     n = np.maximum(pulls, 1)
     p, allowed = np.clip(sums / n, TINY, 1 - TINY), np.log(t) / n
-    low, high = p, np.minimum(1 - TINY, p + np.sqrt(allowed / 2))  # Pinsker: kl(p, q) >= 2 (p - q)^2
-    room = allowed - bernoulli_kl(p, 0.5) + np.log(2)  # what the part of kl that depends on q may use up
-    for _ in range(halvings):
-        q = (low + high) / 2
-        inside = -p * np.log(q) - (1 - p) * np.log(1 - q) <= room
-        low, high = np.where(inside, q, low), np.where(inside, high, q)
-    return np.where(pulls > 0, low, np.inf)
+    room = allowed - p * np.log(p) - (1 - p) * np.log(1 - p)  # what the part of kl that depends on q may use up
+    q = np.minimum(p + np.sqrt(allowed / 2), 1 - np.exp(-room / (1 - p)))
+    for _ in range(steps):
+        q = np.clip(q, p, 1 - TINY)
+        over = -p * np.log(q) - (1 - p) * np.log(1 - q) - room
+        q = q - over * q * (1 - q) / np.maximum(q - p, TINY)
+    return np.where(pulls > 0, np.clip(q, p, 1.0), np.inf)
+
+
+def with_pending(pulls, sums, chosen):
+    """Pulls whose reward is on its way counted in, each mean left as seen.  -> (counts, sums), alike
+
+    chosen: all pulls made. An arm of which no reward is known yet stays at 0, and so at the top of any upper bound.
+    """
+    counts = np.where(pulls > 0, chosen, 0)
+    return counts, sums / np.maximum(pulls, 1) * counts
 
 
 def upper(index, count_pending=False):
@@ -81,10 +90,9 @@ def upper(index, count_pending=False):
     """
 
     def rule(history, random):
-        if not count_pending:
-            return index(history.pulls, history.sums, history.t)
-        made = np.where(history.pulls > 0, history.chosen, 0)
-        return index(made, history.means(0.0) * made, history.t)
+        if count_pending:
+            return index(*with_pending(history.pulls, history.sums, history.chosen), history.t)
+        return index(history.pulls, history.sums, history.t)
 
     return rule
 

@@ -135,15 +135,22 @@ def squares(x):
     return x[:, row] * x[:, column]
 
 
-def replayed(world, agent, steps, seeds, arms, random):
-    """Judge an agent by a log in which arms were drawn by lot.  -> mean reward (N,), steps that counted (N,)
+def lot(arms):
+    """Arms drawn by lot, whatever the context: how a log has to be made if it is to judge other rules."""
+    return lambda x, random: random.integers(arms, size=len(x))
 
+
+def replayed(world, agent, steps, seeds, logged_by, random):
+    """Judge an agent by a log, logged_by(x, random) -> arms (N,).  -> mean reward (N,), steps that counted (N,)
+
+    Fair if the log's arms were drawn by lot, whatever the context (`lot`); nothing here can notice that they were not.
     Where the agent would have pulled the logged arm, its reward counts and is learned; other steps are skipped (Li et
     al. 2011, arXiv:1003.5956). A context of zeros teaches LinUCB nothing, which is how a seed skips.
     """
     everyone, paid, counted = np.arange(seeds), np.zeros(seeds), np.zeros(seeds)
     for _ in range(steps):
-        x, logged = world.draw(seeds, random), random.integers(arms, size=seeds)
+        x = world.draw(seeds, random)
+        logged = logged_by(x, random)
         rewards = world.pay(x)[everyone, logged] + world.noise * random.standard_normal(seeds)
         match = highest(agent.scores(x), random) == logged
         agent.learn(x * match[:, None], logged, rewards)

@@ -1,7 +1,7 @@
-"""Exercises on bandits: what is counted as loss, and three ways to explore.
+"""Exercises on bandits: what is counted as loss, an upper bound, and pulls whose reward is still on its way.
 
-Each checker probes what people get wrong: the wrong yardstick, a square or a root that is missing, an arm never seen,
-successes and failures exchanged. Left out: whole rules of play, which need luck to judge.
+Each checker probes what people get wrong: the wrong yardstick, a root that is missing, an arm never seen, a pull on its
+way that counts as a failure. Left out: whole rules of play, which need luck to judge.
 """
 
 import numpy as np
@@ -50,47 +50,6 @@ def regret(answer, solution):
     yield differs(answer(means, arms), solution(means, arms), "on four arms, four steps and two seeds")
     one = np.array([[1], [1], [0]])
     yield differs(answer(means - 1, one), solution(means - 1, one), "on one seed, with means below zero")
-
-
-def _epsilon(t, arms, gap, c, power=2):
-    return np.minimum(1.0, c * arms / (gap**power * t))
-
-
-@exercise(
-    "rl.epsilon_at",
-    title="An epsilon that decays",
-    signature="epsilon_at(t: from 1, arms, gap, c) -> chance, of t's shape",
-    solution="llmrl.rl.arm_scores.epsilon_at",
-    minutes=5,
-    difficulty=1,
-    hints=(
-        "Put the formula down as it stands: c times the number of arms, over the squared gap times t.",
-        "A chance is at most 1. np.minimum(1.0, ...) takes numbers and arrays alike.",
-    ),
-    wrong=(
-        Wrong("a chance above 1 came out for small t: cut it at 1", lambda t, a, g, c: c * a / (g**2 * t)),
-        Wrong("the gap goes in squared", lambda t, a, g, c: _epsilon(t, a, g, c, 1)),
-        Wrong(
-            "this decays like the root of 1/t, which explores more than it has to",
-            lambda t, a, g, c: np.minimum(1.0, c * a / (g**2 * np.sqrt(t))),
-        ),
-        Wrong(
-            "this decays like 1/t², whose sum is finite: exploration stops for good",
-            lambda t, a, g, c: np.minimum(1.0, c * a / (g**2 * np.square(t))),
-        ),
-        Wrong("the number of arms is missing: each of them needs its share", lambda t, a, g, c: _epsilon(t, 1, g, c)),
-        Wrong(
-            "this is the chance to take the best arm; epsilon is the other one",
-            lambda t, a, g, c: 1 - _epsilon(t, a, g, c),
-        ),
-        Wrong("c belongs above the line", lambda t, a, g, c: np.minimum(1.0, a / (c * g**2 * t))),
-        Wrong("t counts from 1 here; it was counted from 0", lambda t, a, g, c: _epsilon(t + 1, a, g, c)),
-    ),
-)
-def epsilon_at(answer, solution):
-    t = np.array([1, 10, 100, 1000, 10000])
-    yield differs(answer(t, 3, 0.5, 5.0), solution(t, 3, 0.5, 5.0), "at t = 1, 10, ... with 3 arms, gap 0.5, c = 5")
-    yield differs(answer(70, 2, 0.1, 0.2), solution(70, 2, 0.1, 0.2), "at t = 70 with 2 arms, gap 0.1 and c = 0.2")
 
 
 def _upper(pulls, sums, bonus, unseen=np.inf):
@@ -147,31 +106,50 @@ def ucb1(answer, solution):
 
 
 @exercise(
-    "rl.beta_posterior",
-    title="What Thompson sampling believes",
-    signature="beta_posterior(pulls: (N, A), sums: (N, A)) -> (N, A), (N, A)",
-    solution="llmrl.rl.arm_scores.beta_posterior",
-    minutes=5,
-    difficulty=1,
+    "rl.with_pending",
+    title="Pulls that are still on their way",
+    signature="with_pending(pulls: (N, A), sums: (N, A), chosen: (N, A)) -> counts (N, A), sums (N, A)",
+    solution="llmrl.rl.arm_scores.with_pending",
+    minutes=10,
+    difficulty=2,
     hints=(
-        "Before any pull the belief is Beta(1, 1), every mean equally likely. sums counts the successes.",
-        "A success adds 1 to the first number, a failure to the second; failures are pulls - sums.",
+        "The new count is chosen where something is known of the arm, else 0: np.where(pulls > 0, chosen, 0).",
+        "The new sum is the one that leaves the mean: sums / pulls times the new count. np.maximum(pulls, 1) is safe.",
     ),
     wrong=(
-        Wrong("successes and failures changed places", lambda n, s: (1.0 + n - s, 1.0 + s)),
-        Wrong("without the ones of Beta(1, 1) an arm never pulled has no belief", lambda n, s: (s, n - s)),
-        Wrong("the second number counts failures, not pulls", lambda n, s: (1.0 + s, 1.0 + n)),
+        Wrong("the sums stayed: every pull on its way counts like a failure", lambda n, s, c: (_told(n, c), s)),
+        Wrong("nothing pending was counted", lambda n, s, c: (n, s)),
         Wrong(
-            "this starts at Beta(1/2, 1/2), Jeffreys' choice, which prefers means near 0 and 1",
-            lambda n, s: (0.5 + s, 0.5 + n - s),
+            "every pull on its way was counted like a success",
+            lambda n, s, c: (_told(n, c), np.where(n > 0, s + c - n, 0)),
         ),
-        Wrong("the first number counts successes, not pulls", lambda n, s: (1.0 + n, 1.0 + n - s)),
         Wrong(
-            "this is the mean of the belief and its remainder; the two counts are wanted",
-            lambda n, s: ((1 + s) / (2 + n), 1 - (1 + s) / (2 + n)),
+            "chosen counts all pulls made, those whose reward has come included: they went in twice",
+            lambda n, s, c: (_told(n, n + c), _means(n, s) * _told(n, n + c)),
         ),
+        Wrong("the second array holds means; sums are wanted", lambda n, s, c: (_told(n, c), _means(n, s))),
+        Wrong(
+            "only the pulls on their way were counted; those that have come belong in as well",
+            lambda n, s, c: (_told(n, c - n), _means(n, s) * _told(n, c - n)),
+        ),
+        Wrong(
+            "an arm of which no reward is known came out as tried and failed: leave its count at 0",
+            lambda n, s, c: (c, _means(n, s) * c),
+        ),
+        Wrong("the two arrays changed places", lambda n, s, c: (_means(n, s) * _told(n, c), _told(n, c))),
     ),
 )
-def beta_posterior(answer, solution):
-    pulls, sums = np.array([[4.0, 10.0, 0.0], [1.0, 15.0, 5.0]]), np.array([[1.0, 8.0, 0.0], [0.0, 9.0, 4.0]])
-    yield differs(answer(pulls, sums), solution(pulls, sums), "on two seeds of three arms")
+def with_pending(answer, solution):
+    pulls, sums = np.array([[4.0, 10.0, 5.0], [2.0, 8.0, 1.0]]), np.array([[1.0, 8.0, 0.0], [1.0, 2.0, 1.0]])
+    chosen = np.array([[4.0, 20.0, 9.0], [14.0, 8.0, 3.0]])
+    yield differs(answer(pulls, sums, chosen), solution(pulls, sums, chosen), "on two seeds of three arms")
+    young = np.array([[3.0, 0.0]]), np.array([[2.0, 0.0]]), np.array([[5.0, 6.0]])
+    yield differs(answer(*young), solution(*young), "where no reward of an arm is known yet")
+
+
+def _told(pulls, counts):
+    return np.where(pulls > 0, counts, 0)
+
+
+def _means(pulls, sums):
+    return sums / np.maximum(pulls, 1)
