@@ -172,19 +172,19 @@ class Course:
 
 def watch(moves, episodes, at=()):
     """Follow a run until every seed has played so many episodes.  at: after how many of them the tables are copied"""
-    at = [episodes] if not len(at) else list(at)
+    at = [int(count) for count in at] if len(at) else [episodes]
     if episodes < 1 or not all(1 <= e <= episodes for e in at):
         raise ValueError(f"episodes must be 1 or more and `at` within them, got {episodes} and {at}")
-    place, scores = {count: k for k, count in enumerate(at)}, None
+    asked, scores = np.isin(np.arange(1, episodes + 1), at), None
     for move in moves:
         if scores is None:
             scores, lengths = np.zeros((episodes, len(move.over))), np.zeros((episodes, len(move.over)), int)
             kept, left = np.zeros((len(at), *move.tables.shape[1:])), len(move.over) * episodes
-        for n in np.flatnonzero(move.over & (move.episode < episodes)):
-            e = move.episode[n]
-            scores[e, n], lengths[e, n], left = move.score[n], move.length[n], left - 1
-            if e + 1 in place:
-                kept[place[e + 1], n] = move.tables[:, n].mean(0)
+        n = np.flatnonzero(move.over & (move.episode < episodes))
+        e, left = move.episode[n], left - len(n)
+        scores[e, n], lengths[e, n] = move.score[n], move.length[n]
+        for k in np.flatnonzero(asked[e]):
+            kept[at.index(e[k] + 1), n[k]] = move.tables[:, n[k]].mean(0)
         if not left:
             return Course(scores, lengths, kept)
 
