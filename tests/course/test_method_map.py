@@ -55,7 +55,7 @@ def test_links_go_from_notebook_to_notebook(capsys):
     found = method_map.lessons(COURSE)
     assert method_map.link(found["dp.bellman"], HERE) == "03_dynamic_programming.ipynb"
     assert method_map.link(found["dpo.loss"], HERE) == "../03_dpo/01_from_rlhf_to_dpo.ipynb"
-    assert method_map.number(COURSE, found["dpo.loss"]) == "3.1"
+    assert method_map.lesson_number(COURSE, found["dpo.loss"]) == "3.1"
 
 
 def test_a_concept_that_no_lesson_has_is_named():

@@ -128,7 +128,7 @@ def learned(mdp, features, limit, config, loss=dqn.td_loss, learners=2):
 
 
 FAST = dqn.Config(steps=500, lr=0.05, batch=32, warmup=50, epsilon=dqn.Exploration(1.0, 1.0, 1), sync=1, tau=0.2)
-PLAIN = partial(dqn.td_loss, gamma=0.9, error=dqn.squared)
+PLAIN = partial(dqn.td_loss, gamma=0.9, error=dqn.half_square)
 
 
 def mistaken(loss):

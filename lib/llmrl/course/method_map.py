@@ -108,7 +108,7 @@ def standing(course, here=None, methods=METHODS):
     return {concept for concept in of if states[concept].stands or of[concept].name == here}
 
 
-def number(course, lesson):
+def lesson_number(course, lesson):
     """A lesson as it is called in the text: "4.2"."""
     for place, chapter in enumerate(course.chapters, 1):
         if lesson in chapter.lessons:
@@ -153,7 +153,7 @@ def show_links(course, runs, here, methods=METHODS):
     of, rows = lessons(course, methods), []
     for method in methods:
         lesson, concept = of[method.concept], course.concepts[method.concept]
-        words = html.escape(f"{number(course, lesson)} {concept.title}")
+        words = html.escape(f"{lesson_number(course, lesson)} {concept.title}")
         place = f'<a href="{link(lesson, here)}">{words}</a>' if method.concept in runs else f"{words} (planned)"
         told = TOLD[method.told].replace("\n", " ")
         uses = f"<code>{method.library}</code>" if method.library else "–"

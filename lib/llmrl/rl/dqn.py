@@ -69,7 +69,7 @@ def double_target(rewards, terminated, next_q, next_online_q, gamma):
     return rewards + gamma * (1 - terminated) * next_q.gather(-1, best).squeeze(-1)
 
 
-def squared(q, target, reduction="none"):
+def half_square(q, target, reduction="none"):
     """Half the squared error; Huber's loss is the same up to an error of 1 and grows in a straight line from there."""
     return F.mse_loss(q, target, reduction=reduction) / 2
 

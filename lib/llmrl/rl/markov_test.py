@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 
-def columns(*given):
+def whole_numbers(*given):
     """Whole numbers from 0 up, all (N,), or an error that names the rule."""
     given = [np.asarray(column) for column in given]
     for column in given:
@@ -29,7 +29,7 @@ def columns(*given):
 
 def tally(*given):
     """Beside each row, how often its combination of states occurs.  columns (N,) -> (N,)"""
-    given = columns(*given)
+    given = whole_numbers(*given)
     code = np.ravel_multi_index(given, [column.max() + 1 for column in given])
     return np.bincount(code)[code]
 
@@ -43,7 +43,7 @@ def g_statistic(before, now, after):
 
 def shuffled_statistics(before, now, after, random, shuffles):
     """G of data in which `after` changed places among triples with the same present.  -> (shuffles,)"""
-    before, now, after = columns(before, now, after)
+    before, now, after = whole_numbers(before, now, after)
     sizes = [shuffles, *(column.max() + 1 for column in (before, now, after))]
     order = np.argsort(now + random.random((shuffles, len(now))), 1)  # by present, at random within
     grouped = np.argsort(now, kind="stable")
@@ -65,7 +65,7 @@ def past_matters(before, now, after, random, shuffles=199):
 
 def freedom(before, now, after):
     """Degrees of freedom of G: for each present state (kinds of before - 1) times (kinds of after - 1)."""
-    before, now, after = columns(before, now, after)
+    before, now, after = whole_numbers(before, now, after)
     groups = [now == s for s in np.unique(now)]
     return sum((len(np.unique(before[g])) - 1) * (len(np.unique(after[g])) - 1) for g in groups)
 

@@ -82,12 +82,12 @@ def n_step_td(episodes, values, alpha, gamma, n):
     for t in range(int(episodes.live.any(1).sum())):
         on, end = np.flatnonzero(episodes.live[t]), min(t + n, steps)
         here, there = episodes.states[t, on], episodes.states[end, on]
-        over = columns(episodes.terminated[end - 1, on], values)
-        target = td_target(columns(paid[t, on], values), values[on, there], over, gamma ** (end - t))
+        over = per_entry(episodes.terminated[end - 1, on], values)
+        target = td_target(per_entry(paid[t, on], values), values[on, there], over, gamma ** (end - t))
         values[on, here] += alpha * (target - values[on, here])
     return values
 
 
-def columns(x, values):
+def per_entry(x, values):
     """One number per player, with as many axes as the players' entries of values have.  (N,) -> (N,) or (N, 1)"""
     return x if values.ndim == 2 else x[:, None]

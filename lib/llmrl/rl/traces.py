@@ -12,7 +12,7 @@ Shapes: T steps, N players, S states, K step sizes.
 
 import numpy as np
 
-from llmrl.rl.td import columns, refuse_tables, td_error
+from llmrl.rl.td import per_entry, refuse_tables, td_error
 
 
 def trace_step(trace, states, decay, keep=1.0):
@@ -30,7 +30,7 @@ def walk(episodes, values):
     """Step after step: players still playing (n,), their states and next states, reward and terminated as columns."""
     for t, live in enumerate(episodes.live):
         on = np.flatnonzero(live)
-        paid, over = columns(episodes.rewards[t, on], values), columns(episodes.terminated[t, on], values)
+        paid, over = per_entry(episodes.rewards[t, on], values), per_entry(episodes.terminated[t, on], values)
         yield on, episodes.states[t, on], episodes.states[t + 1, on], paid, over
 
 

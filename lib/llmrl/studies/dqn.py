@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from llmrl.rl import peer
-from llmrl.rl.dqn import Config, squared, td_loss, train
+from llmrl.rl.dqn import Config, half_square, td_loss, train
 from llmrl.rl.greedy_play import play, predicted_and_realised
 from llmrl.rl.q_networks import QNetwork
 from llmrl.rl.replay import Replay
@@ -42,7 +42,7 @@ def ended(loss):
     return told
 
 
-HUBER, SQUARED = partial(td_loss, gamma=GAMMA), partial(td_loss, gamma=GAMMA, error=squared)
+HUBER, SQUARED = partial(td_loss, gamma=GAMMA), partial(td_loss, gamma=GAMMA, error=half_square)
 NONE, OFTEN = replace(CONFIG, sync=1), replace(CONFIG, sync=20)  # no target network; one that is copied 375 times
 LAST = CONFIG.batch  # a memory of one batch
 ARMS = {  # what differs from CONFIG, a capacity of CAPACITY, a limit of LIMIT, scaled states and Huber's loss
