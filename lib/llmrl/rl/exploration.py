@@ -26,21 +26,15 @@ def count_bonus(counts, beta):
 
 
 class Counting:
-    """The bonus of N seeds for the actions they take: call it with what they do.  relabel (N, S*A): whose count is read
+    """The bonus of N seeds for the actions they take: call it with what they do."""
 
-    With a permutation in each row, actions are paid by the counts of others: as much money, in the wrong places.
-    """
-
-    def __init__(self, seeds, states, actions, beta, relabel=None):
-        self.counts, self.beta = np.zeros((seeds, states * actions), int), beta
-        self.actions, self.seed = actions, np.arange(seeds)
-        own = np.broadcast_to(np.arange(states * actions), self.counts.shape)
-        self.relabel = own if relabel is None else np.asarray(relabel)
+    def __init__(self, seeds, states, actions, beta):
+        self.counts, self.beta = np.zeros((seeds, states, actions), int), beta
+        self.seed = np.arange(seeds)
 
     def __call__(self, states, actions, after):
-        pair = states * self.actions + actions
-        self.counts[self.seed, pair] += 1
-        return count_bonus(self.counts[self.seed, self.relabel[self.seed, pair]], self.beta)
+        self.counts[self.seed, states, actions] += 1
+        return count_bonus(self.counts[self.seed, states, actions], self.beta)
 
 
 def first_reward(moves, patience):
