@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from llmrl.rl.distributional import atoms, c51_project, cross_entropy, expectation
+from llmrl.rl.distributional import c51_project, cross_entropy, expectation
 from llmrl.rl.dueling import DuelingHead
 from llmrl.rl.n_step import Windows
 from llmrl.rl.noisy import NoisyLinear
@@ -147,11 +147,6 @@ def memory_for(parts, capacity, learners, width, gamma):
     """The memory these parts need."""
     kind = SurprisingWindows if parts.prioritised else Windows
     return kind(capacity, learners, width, parts.n, gamma)
-
-
-def support_for(low, high, count=21):
-    """Atoms for returns between low and high."""
-    return atoms(low, high, count)
 
 
 @torch.no_grad()
