@@ -21,7 +21,7 @@ RANKS = {
     "course": 8,
     "__main__": 9,
 }  # fmt: skip
-HEAVY = {"transformers", "trl", "peft", "stable_baselines3", "datasets", "accelerate"}
+HEAVY = {"transformers", "trl", "peft", "stable_baselines3", "sb3_contrib", "datasets", "accelerate"}
 
 
 @dataclass(frozen=True)

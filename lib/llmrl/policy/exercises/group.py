@@ -1,6 +1,6 @@
-"""Exercises on advantages.
+"""Exercises on groups of answers.
 
-Each checker probes the group in which something degenerate happens. Left out: advantages over time.
+Each checker probes the group in which something degenerate happens. Left out: advantages over time, which have exercises of their own.
 """
 
 import torch
