@@ -1,6 +1,6 @@
 """Exercises on groups of answers.
 
-Each checker probes the group in which something degenerate happens. Left out: advantages over time, which have exercises of their own.
+Each checker probes the group in which something degenerate happens. Left out: advantages over time.
 """
 
 import torch
