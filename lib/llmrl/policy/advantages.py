@@ -2,14 +2,58 @@ r"""How much better than expected: the advantage, in the ways a policy gradient 
 
 The return is what happened, an advantage what happened beyond what was expected. The return itself is older than any
 policy gradient and lives in llmrl.rl.returns; it can be had from here as well.
-Left out so far: advantages over time (GAE).
+Over time, an advantage can be had from one reward and the critic's next guess, or from all rewards to the end, or from
+a mixture of everything between: GAE (Schulman et al. 2015, arXiv:1506.02438). Within a group of answers to one prompt
+the others are the expectation.
+Left out: traces with importance weights (V-trace, Retrace).
 
-Shapes: P prompts, G answers per prompt.
+Shapes: T steps, N environments; P prompts, G answers per prompt.
 """
 
 import torch
 
 from llmrl.rl.returns import returns as returns
+
+
+def gae(rewards, values, last_value, done, gamma, lam):
+    r"""$\hat A_t=\delta_t+\gamma\lambda(1-d_t)\hat A_{t+1}$.  All (T, N); done[t]=1 if the episode ended with step t
+
+    last_value (N,): V of the state behind the last step. No value is looked up behind an end: a truncated step needs it
+    added to its reward, see bootstrapped().
+    """
+    keep = 1 - _fitting(rewards, values, last_value, done, gamma, lam)
+    next_values = torch.cat([values[1:], last_value[None]])
+    delta = rewards + gamma * keep * next_values - values
+    adv, a = torch.empty_like(delta), torch.zeros_like(last_value)
+    for t in reversed(range(len(delta))):
+        a = delta[t] + gamma * lam * keep[t] * a
+        adv[t] = a
+    return adv
+
+
+def bootstrapped(rewards, truncated, final_values, gamma):
+    r"""$r_t+\gamma V(s_{final})$ where the clock cut the episode behind step t, $r_t$ elsewhere.  All (T, N)"""
+    if not rewards.shape == truncated.shape == final_values.shape:
+        raise ValueError(
+            f"rewards, truncated and final_values must have one shape, got {tuple(rewards.shape)}, "
+            f"{tuple(truncated.shape)} and {tuple(final_values.shape)}: one value per step, read only where it was cut"
+        )
+    return rewards + gamma * torch.where(truncated != 0, final_values, 0.0)
+
+
+def _fitting(rewards, values, last_value, done, gamma, lam):
+    """done as numbers, when everything fits together."""
+    if not rewards.shape == values.shape == done.shape or last_value.shape != rewards.shape[1:] or not len(rewards):
+        shapes = ", ".join(str(tuple(x.shape)) for x in (rewards, values, done, last_value))
+        raise ValueError(
+            f"rewards, values and done must have one shape (T, N) of 1 step or more and last_value (N,), got {shapes}"
+        )
+    if not (0 <= gamma <= 1 and 0 <= lam <= 1):
+        raise ValueError(f"gamma and lam must lie in [0, 1], got {gamma} and {lam}: they weigh what comes later")
+    odd = done[(done != 0) & (done != 1)]
+    if len(odd):
+        raise ValueError(f"done must be 1 where an episode ended and 0 elsewhere, got {odd[0]}")
+    return done.to(values.dtype)
 
 
 def group_advantage(rewards, scale=True, eps=1e-4):

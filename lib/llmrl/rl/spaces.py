@@ -27,12 +27,17 @@ def refuse_others(envs, network, memory):
 
 
 def _environments(envs, learners):
+    refuse_pool(envs)
     found = getattr(envs, "num_envs", None)
-    if found is None and hasattr(envs, "spec"):
-        name = getattr(envs.spec, "id", "this one")
-        raise ValueError(f"a vector environment is needed, got a single one: gymnasium.make_vec({name!r}, num_envs=1)")
     if found not in (None, learners):
         raise ValueError(f"every learner needs one environment, got {found} for {learners} learners")
+
+
+def refuse_pool(envs):
+    """Raise where this is no vector environment, or one that resets itself within an episode's last step."""
+    if getattr(envs, "num_envs", None) is None and hasattr(envs, "spec"):
+        name = getattr(envs.spec, "id", "this one")
+        raise ValueError(f"a vector environment is needed, got a single one: gymnasium.make_vec({name!r}, num_envs=1)")
     mode = getattr(envs, "metadata", {}).get("autoreset_mode")
     if mode is not None and getattr(mode, "name", mode) != "NEXT_STEP":
         raise ValueError(f"the environment must reset with the step after an end (NEXT_STEP), got {mode}")
