@@ -71,23 +71,30 @@ def collect(envs, network, start, steps, generator):
     """Play so many steps with actions drawn from the policy.  -> Rollout; its .last is where the next one starts"""
     if steps < 1:
         raise ValueError(f"a rollout has 1 step or more, got {steps}")
-    states, over, score, age = start.states, start.over, start.score.copy(), start.age.copy()
-    rows, finished = [], []
+    seen, over, score, age = start.states, start.over, start.score.copy(), start.age.copy()
+    states, acted, told, finished = [], [], [], []
+    kind = network.policy_head.weight.dtype
     for _ in range(steps):
-        seen = torch.from_numpy(states)
-        dist, values = network(seen)
-        actions = dist.sample(generator)
-        states, rewards, terminated, truncated, _ = envs.step(actions.numpy())
-        rows.append((seen, actions, dist.logp(actions), values, rewards, terminated, truncated & ~terminated, ~over))
-        over, score, age = terminated | truncated, score + rewards, age + ~over
-        for n in np.flatnonzero(over):
-            finished.append((int(n), float(score[n]), int(age[n])))
-        score[over], age[over] = 0.0, 0
-    parts = [torch.stack(part) for part in list(zip(*rows))[:4]]
-    told = [torch.from_numpy(np.stack(part)) for part in list(zip(*rows))[4:]]
-    told[0] = told[0].to(parts[3].dtype)
-    last_value = network.value(torch.from_numpy(states))
-    return Rollout(*parts, *told, last_value, Start(states, over, score, age), finished)
+        states.append(torch.tensor(seen, dtype=kind))
+        acted.append(network.policy(states[-1]).sample(generator))
+        seen, rewards, terminated, truncated, _ = envs.step(acted[-1].numpy())
+        told.append((rewards, terminated, truncated & ~terminated, ~over))
+        score, age, over = score + rewards, age + ~over, terminated | truncated
+        if over.any():
+            finished += [(int(n), float(score[n]), int(age[n])) for n in np.flatnonzero(over)]
+            score[over], age[over] = 0.0, 0
+    states, actions = torch.stack(states), torch.stack(acted)
+    rewards, *ends = (torch.from_numpy(np.stack(part)) for part in zip(*told))
+    logp, values = _in_hindsight(network, states, actions)
+    last_value = network.value(torch.tensor(seen, dtype=kind))
+    last = Start(seen, over, score, age)
+    return Rollout(states, actions, logp, values, rewards.to(kind), *ends, last_value, last, finished)
+
+
+def _in_hindsight(network, states, actions):
+    """The log-probability of all actions and the value of all states, in one go.  -> two (T, N)"""
+    dist, values = network(states.transpose(0, 1))  # (N, T): learner after learner
+    return dist.logp(actions.transpose(0, 1)).T.contiguous(), values.T.contiguous()
 
 
 def advantages(rollout, gamma, lam):
@@ -106,9 +113,10 @@ def by_learner(x, learners=1):
 def examine(network, envs, seed):
     """The return of one episode in every environment, each played by the most likely actions.  -> (N,)"""
     states, _ = envs.reset(seed=seed)
+    kind = network.policy_head.weight.dtype
     alive, score = np.ones(len(states), bool), np.zeros(len(states))
     while alive.any():
-        actions = network.policy(torch.from_numpy(states)).mode()
+        actions = network.policy(torch.tensor(states, dtype=kind)).mode()
         states, rewards, terminated, truncated, _ = envs.step(actions.numpy())
         score += np.where(alive, rewards, 0.0)
         alive &= ~(terminated | truncated)
