@@ -12,7 +12,7 @@ from llmrl.lm.model import Config
 from llmrl.policy import group
 from llmrl.policy.advantages import group_advantage
 from llmrl.policy.group import GroupPlan, collect
-from llmrl.policy.surrogate import clip
+from llmrl.policy.surrogate import surrogate
 from llmrl.seeds import rng
 
 PROMPTS = [[5, 6, 7], [8], [9, 10, 11, 12, 13]]
@@ -173,11 +173,11 @@ def test_without_a_difference_nothing_is_learned():
 def test_a_second_epoch_leaves_the_policy_that_sampled(monkeypatch):
     ratios = []
 
-    def remember(ratio, *rest):
-        ratios.append(ratio.detach())
-        return clip(ratio, *rest)
+    def remember(logp, old_logp, adv, mask, how):
+        ratios.append((logp - old_logp)[mask].detach())
+        return surrogate(logp, old_logp, adv, mask, how)
 
-    monkeypatch.setattr(group, "clip", remember)
+    monkeypatch.setattr(group, "surrogate", remember)
     plan = replace(PLAN, steps=1, epochs=2, lr=1e-3)
     list(group.train(talkative(), lambda step: (PROMPTS, lambda said: [[len(a) for a in g] for g in said]), plan))
     assert len(ratios) == 2 and not torch.allclose(ratios[0], ratios[1], atol=1e-4)

@@ -2,7 +2,8 @@ r"""Policy gradient on groups: ask each prompt G times, push up what did better 
 
 DeepSeekMath (Shao et al. 2024, arXiv:2402.03300) in its real parts: rewards compared within a group, the clipped token
 ratio against the policy that sampled, an optional KL to a frozen reference per token. The reward is any function of
-prompts and answers: a verifier, a reward model, a rule. Left out so far: the relatives (Dr. GRPO, DAPO, GSPO).
+prompts and answers: a verifier, a reward model, a rule. plan.surrogate makes a relative of it: Dr. GRPO, DAPO, GSPO.
+Left out: batches of several collections.
 
 Shapes: P prompts, G answers per prompt, B = P G sequences, T positions.
 """
@@ -14,10 +15,9 @@ import torch
 from llmrl import seeds
 from llmrl.lm.decoding import Sampling
 from llmrl.lm.generation import generate
-from llmrl.lm.logprobs import masked_mean, token_logp
+from llmrl.lm.logprobs import token_logp
 from llmrl.lm.training import adamw, pad, update
-from llmrl.policy.advantages import group_advantage
-from llmrl.policy.surrogate import clip
+from llmrl.policy.surrogate import GRPO, Surrogate, averaged, relative, surrogate
 from llmrl.rlhf import kl
 
 
@@ -32,8 +32,8 @@ class GroupPlan:
     lr: float = 5e-4
     epochs: int = 1  # optimizer steps per collection
     beta: float = 0.0  # weight of the KL to the reference
-    clip: float = 0.2
     temperature: float = 1.0
+    surrogate: Surrogate = GRPO
 
 
 def collect(model, prompts, plan, generator):
@@ -49,15 +49,15 @@ def collect(model, prompts, plan, generator):
 
 
 def loss(model, reference, batch, adv, plan):
-    """The surrogate, every answer weighing the same, plus the KL's k3 where beta asks for it."""
+    """The surrogate averaged as the plan says, plus the KL's k3 where beta asks for it."""
     ids, mask, old_logp = batch
-    logp = token_logp(model(ids), ids)  # (B, T-1)
-    objective = clip((logp - old_logp).exp(), adv[:, None], plan.clip, plan.clip)
+    logp, told = token_logp(model(ids), ids), mask[:, 1:]  # (B, T-1)
+    objective = surrogate(logp, old_logp, adv, told, plan.surrogate)
     if plan.beta > 0:
         with torch.no_grad():
             ref_logp = token_logp(reference(ids), ids)
         objective = objective - plan.beta * kl.k3(logp, ref_logp)
-    return -masked_mean(objective, mask[:, 1:], 1).mean()
+    return -averaged(objective, told, plan.surrogate)
 
 
 def train(model, ask, plan, reference=None, seed=0):
@@ -77,7 +77,7 @@ def train(model, ask, plan, reference=None, seed=0):
                 f"judge must return rewards (prompts, answers), here ({len(prompts)}, {plan.answers}), got "
                 f"{tuple(rewards.shape)}: [[reward(a) for a in group] for group in answers]"
             )
-        adv = group_advantage(rewards).flatten()  # (B,)
+        adv = relative(rewards, plan.surrogate).flatten()  # (B,)
         for _ in range(plan.epochs):
             update(model, optimizer, loss(model, reference, (ids, mask, logp), adv, plan))
         length = mask.sum(1).float().mean().item()
