@@ -132,6 +132,20 @@ def maximisation_bias(actions=10, mean=-0.1, spread=1.0):
     return MDP.checked(*absorbing(P, R, ends), 0, ends)
 
 
+def twin_choices():
+    """One choice asked twice: action 1 pays 1 in state 0; in state 2, two steps later, it costs 2.5 and brings 3 later.
+
+    Action 0 pays nothing in either. States 1, 3 and 4 only wait. Whoever cannot tell 0 from 2 answers both alike.
+    """
+    P, R = np.zeros((6, 2, 6)), np.zeros((6, 2, 6))
+    for s, after in ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5)):
+        P[s, :, after] = 1.0
+    P[2, 0] = np.eye(6)[5]
+    R[0, 1, 1], R[2, 1, 3], R[4, :, 5] = 1.0, -2.5, 3.0
+    ends = np.arange(6) == 5
+    return MDP.checked(*absorbing(P, R, ends), 0, ends)
+
+
 def random_mdp(states, actions, branches, random):
     """A world drawn at random: each action leads to `branches` states with random chances and pays between 0 and 1.
 
