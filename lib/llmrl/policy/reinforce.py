@@ -2,12 +2,12 @@ r"""REINFORCE: play whole episodes, then make what was done more likely, the mor
 
 $$\nabla J=\mathbb E\Big[\sum_t\nabla\log\pi(a_t|s_t)\,w_t\Big],\qquad\text{loss}=-\sum_t\log\pi(a_t|s_t)\,w_t$$
 
-with the weight $w_t=G_t-b_t$, the return less a baseline (Williams 1992). Playing needs no gradients: states and actions
-are written down, and the log-probabilities are computed again, with gradients, when the episode is over. The network is
-a stack of N learners that share nothing but the clock (rl.stacked), each with E environments of its own; its outputs
-are read as scores of actions. The weight $\gamma^t$ of the theorem is left out, as nearly everywhere. An episode that a
-time limit cuts has a return that nobody saw to the end: without a critic nothing can stand in for the rest, so the
-limit is part of the task.
+with the weight $w_t=G_t-b_t$, the return less a baseline (Williams 1992). Playing needs no gradients: states, actions
+and rewards are written down, and the log-probabilities are computed again, with gradients, when the episode is over.
+The network is a stack of N learners that share nothing but the clock (rl.stacked), each with E environments of its own;
+its outputs are read as scores of actions. The weight $\gamma^t$ of the theorem is left out, as nearly everywhere. An
+episode that a time limit cuts has a return that nobody saw to the end: without a critic nothing can stand in for the
+rest, so the limit is part of the task.
 Left out: a learned value as the baseline (an actor and a critic), several updates on the same episodes.
 
 Shapes: T steps, N learners, E environments each, D numbers per state, A actions.
@@ -54,7 +54,8 @@ def reinforce(logp, weights, live):
             "logp carries no gradient, so nothing could be learned from it: play under no_grad, then compute the "
             "log-probabilities of the actions taken once more, outside"
         )
-    return -torch.where(live, logp * weights.detach(), 0.0).sum(0)
+    weights = torch.where(live, weights.detach(), 0.0)  # before the product: in its gradient nan times 0 is nan
+    return -(torch.where(live, logp, 0.0) * weights).sum(0)
 
 
 @torch.no_grad()

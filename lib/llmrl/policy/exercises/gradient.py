@@ -122,7 +122,7 @@ def policy_gradient(answer, solution):
     hints=(
         "An optimizer goes downhill, and J should go up: minus the sum over time of logp times weight, column by "
         "column.",
-        "torch.where(live, logp * weights, 0.0) leaves the dead steps out, whatever stands in them; then .sum(0).",
+        "torch.where(live, weights, 0.0) puts 0 in place of what dead steps hold. Multiply by logp, then .sum(0).",
     ),
     wrong=(
         Wrong(
@@ -156,7 +156,7 @@ def policy_gradient(answer, solution):
     ),
 )
 def reinforce(answer, solution):
-    logp = torch.tensor([[-0.5, -1.0], [-2.0, -0.1], [-0.7, 0.0]], requires_grad=True)
+    logp = torch.tensor([[-0.5, -1.0], [-2.0, -0.1], [-0.7, -0.3]], requires_grad=True)
     weights = torch.tensor([[3.0, -1.0], [2.0, -4.0], [1.0, 9.0]])
     live = torch.tensor([[True, True], [True, True], [True, False]])
     case = logp, weights, live
