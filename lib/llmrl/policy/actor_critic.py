@@ -45,14 +45,14 @@ def actor_loss(logp, adv):
 
 
 def critic_loss(values, ret):
-    r"""$(V(s)-\hat R)^2$, the return a fixed number: the gradient moves V(s) alone.  any shape"""
+    r"""$(V(s)-\hat R)^2$, the return a fixed number: the gradient moves V(s) alone."""
     return (values - ret.detach()) ** 2
 
 
-def losses(network, states, actions, adv, ret):
-    """What A2C adds up, step by step: the actor's loss, the critic's, the entropy.  (K, B) each"""
-    dist, values = network(states)
-    return actor_loss(dist.logp(actions), adv), critic_loss(values, ret), dist.entropy()
+def a2c_loss(logp, values, entropy, adv, ret, config):
+    """Both losses and the bonus for entropy, weighted, step by step.  All of one shape"""
+    actor, critic = actor_loss(logp, adv), critic_loss(values, ret)
+    return actor + config.value_weight * critic - config.entropy_weight * entropy
 
 
 def rmsprop(network, lr):
@@ -60,17 +60,18 @@ def rmsprop(network, lr):
     return torch.optim.RMSprop(network.parameters(), lr=lr, alpha=0.99, eps=1e-5)
 
 
-def update(network, optimizer, rollout, config):
-    """One gradient step on a whole rollout.  -> what each learner lost, by name, (K,)"""
+def gradient(network, rollout, config):
+    """Leave the gradient of a whole rollout in the network, cut to length.  -> what each learner lost, by name, (K,)"""
     adv, ret = advantages(rollout, config.gamma, config.lam)
     parts = (rollout.states, rollout.actions, adv, ret, rollout.live)
-    *batch, live = (by_learner(part, network.learners) for part in parts)  # (K, B, ...)
-    actor, critic, entropy = (masked_mean(part, live, 1) for part in losses(network, *batch))
-    optimizer.zero_grad()
-    (actor + config.value_weight * critic - config.entropy_weight * entropy).sum().backward()
+    states, actions, adv, ret, live = (by_learner(part, network.learners) for part in parts)  # (K, B, ...)
+    dist, values = network(states)
+    logp, entropy = dist.logp(actions), dist.entropy()
+    network.zero_grad()
+    masked_mean(a2c_loss(logp, values, entropy, adv, ret, config), live, 1).sum().backward()
     clip_each(list(network.parameters()), config.clip)
-    optimizer.step()
-    return {"actor": actor.detach(), "critic": critic.detach(), "entropy": entropy.detach()}
+    lost = {"actor": actor_loss(logp, adv), "critic": critic_loss(values, ret), "entropy": entropy}
+    return {name: masked_mean(each.detach(), live, 1) for name, each in lost.items()}
 
 
 def train(envs, network, config, generator, optimizer=None):
@@ -79,6 +80,6 @@ def train(envs, network, config, generator, optimizer=None):
     start = fresh_start(envs, int(torch.randint(2**31, (), generator=generator)))
     for n in range(config.updates):
         rollout = collect(envs, network, start, config.steps, generator)
-        lost = update(network, optimizer, rollout, config)
-        start = rollout.last
+        lost, start = gradient(network, rollout, config), rollout.last
+        optimizer.step()
         yield {"step": (n + 1) * rollout.live.numel(), **lost, "finished": rollout.finished}
