@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmrl.rl.backups import exhaustive, sweep_values, tree_size
-from llmrl.rl.lambda_returns import lambda_returns
 from llmrl.rl.planning import policy_evaluation
-from llmrl.rl.target_moments import lambda_moments, n_step_moments
+from llmrl.rl.target_moments import n_step_moments
 from llmrl.rl.td import n_step_returns
 from llmrl.seeds import numpy_rng
 from llmrl.toy.environments import random_mdp, random_walk
@@ -89,36 +88,11 @@ def test_the_error_of_the_mean_is_the_guess_seen_from_n_steps_away(seed, gamma):
         np.testing.assert_allclose(mean - true, seen, atol=1e-10)
 
 
-def test_the_lambda_return_by_all_its_futures():
-    """Twelve steps of a walk that hardly ever lasts as long, weighed exactly; the rest is bounded."""
-    walk, policy, guess = random_walk(1, -1.0, 2.0), np.full((3, 2), 0.5), np.array([0.0, 0.7, 0.0])
-    mean, variance = lambda_moments(walk, policy, guess, 0.6, 0.9)
-    np.testing.assert_allclose([mean[1], variance[1]], [0.5, 2.25])  # one step ends it: -1 or 2
-    w, policy, guess = world(5)
-    mean, variance = lambda_moments(w, policy, guess, 0.3, 0.5)
-    found = [(c, lambda_returns(r, guess[s], t, 0.5, 0.3)[0]) for c, r, s, t in futures(w, policy, 0, 5)]
-    chances, values = np.array(found).T
-    assert mean[0] == pytest.approx(chances @ values, abs=1e-3)
-    assert variance[0] == pytest.approx(chances @ values**2 - (chances @ values) ** 2, abs=1e-3)
-
-
-@settings(max_examples=15)
-@given(seeds, st.floats(0, 0.95))
-def test_the_ends_of_lambda_are_one_step_and_all(seed, gamma):
-    w, policy, guess = world(seed)
-    for lam, n in ((0.0, 1), (1.0, 600)):
-        np.testing.assert_allclose(
-            lambda_moments(w, policy, guess, lam, gamma), n_step_moments(w, policy, guess, n, gamma), atol=1e-8
-        )
-
-
 def test_bad_input_is_named():
     w, policy, guess = world(0)
     with pytest.raises(ValueError, match="depth must be"):
         exhaustive(w, policy, 0, -1, 0.9)
     with pytest.raises(ValueError, match="n must be"):
         n_step_moments(w, policy, guess, 0, 0.9)
-    with pytest.raises(ValueError, match="lambda must lie"):
-        lambda_moments(w, policy, guess, 1.5, 0.9)
     with pytest.raises(ValueError, match="one value per state"):
         n_step_moments(w, policy, guess[1:], 1, 0.9)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from llmrl.rl.contextual import LinUCB, meet, ring_world, solved_scores
-from llmrl.rl.neural_bandit import EpsilonGreedy, NeuralLinear, Settings
+from llmrl.rl.neural_bandit import NeuralLinear, Settings
 from llmrl.seeds import numpy_rng, rng
 
 SMALL = Settings(width=6, every=10, updates=5, batch=8)
@@ -48,13 +48,6 @@ def test_training_follows_the_arms_that_were_pulled():
     assert not agent.weights[2][0, :, 1].equal(before[2][0, :, 1])
 
 
-def test_epsilon_greedy_is_blind_so_often():
-    agent = EpsilonGreedy(LinUCB(4000, 2, 1), 0.25, numpy_rng(0, "blind"))
-    agent.learn(np.ones((4000, 1)), np.zeros(4000, int), np.ones(4000))
-    scores = agent.scores(np.ones((4000, 1)))
-    assert abs((scores == 0).all(1).mean() - 0.25) < 0.03
-
-
 @pytest.mark.slow
 def test_learned_features_repair_what_a_linear_model_cannot_say():
     agents = {"linear": LinUCB(10, 2, 3, 0.3), "neural": NeuralLinear(10, 2, 3, rng(3, "net"))}
@@ -68,8 +61,3 @@ def test_learned_features_repair_what_a_linear_model_cannot_say():
 def test_bad_settings_are_named(settings):
     with pytest.raises(ValueError, match="1 or more and lr is above 0"):
         Settings(**settings)
-
-
-def test_a_chance_is_a_chance():
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        EpsilonGreedy(LinUCB(1, 2, 3), 1.5, None)

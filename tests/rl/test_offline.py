@@ -34,6 +34,15 @@ def test_counts_by_hand():
     assert data.leads[0, 0, 1].tolist() == [0.5, 0.5] and data.leads[0, 1].sum() == 0  # it terminated: leads nowhere
 
 
+def test_one_logger_needs_no_axis():
+    log = record(frozen_lake(), RANDOM, numpy_rng(0, "log"), 200, 2)
+    both = counted(log, 16, 4)
+    for n in range(2):
+        alone = counted(Log(log.states[:, n], log.actions[:, n], log.rewards[:, n], log.after[:, n],
+                            log.terminated[:, n]), 16, 4)  # fmt: skip
+        assert all((getattr(alone, part) == getattr(both, part)[n]).all() for part in ("counts", "paid", "leads"))
+
+
 def test_a_replayed_log_is_the_best_plan_for_what_it_says():
     world = random_mdp(5, 2, 2, numpy_rng(0, "world"))
     data = counted(record(world, np.full((5, 2), 0.5), numpy_rng(0, "log"), 500, 3), 5, 2)

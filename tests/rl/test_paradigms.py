@@ -5,7 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from llmrl.rl.paradigms import Log, clusters, counted_world, logged, nearest_label
+from llmrl.rl.offline import Log
+from llmrl.rl.paradigms import clusters, counted_world, logged, nearest_label
 from llmrl.rl.planning import policy_evaluation, value_iteration
 from llmrl.seeds import numpy_rng
 from llmrl.toy.environments import random_mdp, sparse_chain
@@ -33,7 +34,7 @@ def test_the_nearest_label_is_given():
 def test_a_log_holds_the_steps_that_were_played():
     world = sparse_chain(2)  # right, right, and it ends with 1
     log = logged(world, np.array([1, 1, 0]), numpy_rng(0, "log"), 3, 9)
-    rows = sorted(zip(log.states.tolist(), log.actions.tolist(), log.rewards.tolist(), log.next_states.tolist()))
+    rows = sorted(zip(log.states.tolist(), log.actions.tolist(), log.rewards.tolist(), log.after.tolist()))
     assert rows == [(0, 1, 0.0, 1)] * 3 + [(1, 1, 1.0, 2)] * 3
 
 

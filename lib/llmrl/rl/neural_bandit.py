@@ -5,7 +5,7 @@ context, and its last hidden layer phi(x) is handed to LinUCB as features: deep 
 (Riquelme et al. 2018, arXiv:1802.09127, with Thompson sampling; Xu et al. 2020, arXiv:2012.01780, with upper bounds).
 Every `every` steps the network is trained on what was seen, and the regressions are built anew, because old sums belong
 to old features. Between two trainings LinUCB learns from every reward. With alpha = 0 nothing explores, which is the
-control; EpsilonGreedy around it is the simplest cure.
+control.
 Left out: uncertainty of the network's own weights, networks deeper than one layer, forgetting of old rewards.
 
 Shapes: N seeds (each with a network of its own, all trained at once), A arms, D features, H hidden units, T steps.
@@ -96,21 +96,6 @@ class NeuralLinear:
                 gram = settings.ridge * np.eye(settings.width) + mine.swapaxes(1, 2) @ mine
                 self.linear.inverse[:, arm] = np.linalg.inv(gram)
                 self.linear.b[:, arm] = (mine * rewards.T[..., None]).sum(1)
-
-
-class EpsilonGreedy:
-    """Any agent, but with chance epsilon an arm by lot."""
-
-    def __init__(self, agent, epsilon, random):
-        if not 0 <= epsilon <= 1:
-            raise ValueError(f"epsilon is a chance between 0 and 1, got {epsilon}")
-        self.agent, self.epsilon, self.random = agent, epsilon, random
-        self.learn = agent.learn
-
-    def scores(self, x):
-        """(N, D) -> (N, A), equal ones where the lot is to decide"""
-        blind = self.random.random(len(x)) < self.epsilon
-        return np.where(blind[:, None], 0.0, self.agent.scores(x))
 
 
 def _drawn(seeds, shape, generator):

@@ -19,14 +19,14 @@ from llmrl.rl.mdp import cumulate, invert, probabilities, starts, step
 
 @dataclass(frozen=True)
 class Log:
-    """T steps of N loggers, episode after episode, all (T, N). Whether a clock cut an episode plays no role: no target
-    looks across a step's end."""
+    """T steps, episode after episode: (T,) of one logger or (T, N) of N. Whether a clock cut an episode plays no role:
+    no target looks across a step's end. Without `terminated`, an end is a state like any other."""
 
     states: np.ndarray
     actions: np.ndarray
     rewards: np.ndarray
     after: np.ndarray
-    terminated: np.ndarray
+    terminated: np.ndarray | bool = False
 
 
 def record(mdp, policy, random, steps, seeds, limit=None):
@@ -49,7 +49,7 @@ def record(mdp, policy, random, steps, seeds, limit=None):
 
 @dataclass(frozen=True)
 class Counted:
-    """What a log says about the world: how often (N, S, A), what was paid on average (N, S, A), where it led."""
+    """What a log says about the world: how often, what was paid on average, where it led; without N for one logger."""
 
     counts: np.ndarray  # (N, S, A)
     paid: np.ndarray  # (N, S, A)
@@ -58,13 +58,12 @@ class Counted:
 
 def counted(log, states, actions):
     """The frequencies in each seed's log.  -> Counted"""
-    seeds = log.states.shape[1]
-    seed = np.broadcast_to(np.arange(seeds), log.states.shape)
-    counts, paid = np.zeros((seeds, states, actions)), np.zeros((seeds, states, actions))
-    leads = np.zeros((seeds, states, actions, states))
-    np.add.at(counts, (seed, log.states, log.actions), 1.0)
-    np.add.at(paid, (seed, log.states, log.actions), log.rewards)
-    np.add.at(leads, (seed, log.states, log.actions, log.after), ~log.terminated)
+    where = *np.indices(log.states.shape)[1:], log.states, log.actions  # the seed, if there are seeds, and s, a
+    counts = np.zeros((*log.states.shape[1:], states, actions))
+    paid, leads = np.zeros_like(counts), np.zeros((*counts.shape, states))
+    np.add.at(counts, where, 1.0)
+    np.add.at(paid, where, log.rewards)
+    np.add.at(leads, (*where, log.after), np.logical_not(log.terminated))
     often = np.maximum(counts, 1.0)
     return Counted(counts, paid / often, leads / often[..., None])
 

@@ -10,25 +10,14 @@ Left out: better learners of each kind; the log is small, and the point is what 
 Shapes: N rows of the log, D coordinates, K clusters, S states, A actions.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from llmrl.rl.episodes import play
-
-
-@dataclass(frozen=True)
-class Log:
-    """Steps that were really played, one row each: s, a, r, s'."""
-
-    states: np.ndarray  # (N,)
-    actions: np.ndarray  # (N,)
-    rewards: np.ndarray  # (N,)
-    next_states: np.ndarray  # (N,)
+from llmrl.rl.offline import Log, counted
 
 
 def logged(mdp, policy, random, players, steps, begin=None):
-    """The steps of so many players, row by row."""
+    """The steps of so many players, row by row.  -> Log of (N,)"""
     seen = play(mdp, policy, random, players, steps, begin)
     return Log(*(x[seen.live] for x in (seen.states[:-1], seen.actions, seen.rewards, seen.states[1:])))
 
@@ -68,10 +57,5 @@ def nearest_label(points, labels, asked):
 
 def counted_world(log, states, actions):
     """P (S, A, S) and R (S, A) as shares and means of what was logged; what was never tried stays put and pays 0."""
-    times, paid = np.zeros((states, actions, states)), np.zeros((states, actions))
-    np.add.at(times, (log.states, log.actions, log.next_states), 1.0)
-    np.add.at(paid, (log.states, log.actions), log.rewards)
-    total = times.sum(-1)
-    tried, stays = total > 0, np.eye(states)[:, None]
-    P = np.where(tried[..., None], times / np.maximum(total, 1)[..., None], stays)
-    return P, paid / np.maximum(total, 1)
+    seen, stays = counted(log, states, actions), np.eye(states)[:, None]
+    return np.where(seen.counts[..., None] > 0, seen.leads, stays), seen.paid

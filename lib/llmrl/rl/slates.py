@@ -129,18 +129,6 @@ def top_slate(appeal, q, k):
     return _largest(appeal * q, k)
 
 
-def greedy_slate(appeal, q, k):
-    """Another: slot after slot, the item that makes the slate so far worth most.  (..., I+1) -> (..., k)"""
-    items = appeal.shape[-1] - 1
-    chosen = np.zeros((*appeal.shape[:-1], 0), int)
-    for _ in range(k):
-        trial = [np.concatenate([chosen, np.full((*chosen.shape[:-1], 1), i)], -1) for i in range(items)]
-        worth = np.stack([slate_values(appeal, q, slates) for slates in trial], -1)  # (..., I)
-        np.put_along_axis(worth, chosen, -np.inf, -1)
-        chosen = np.concatenate([chosen, worth.argmax(-1)[..., None]], -1)
-    return chosen
-
-
 def best_policy(user, k, gamma, tolerance=1e-10):
     """The best slate of every state without listing slates: value iteration on item values.  -> values (S,), (S, k)
 

@@ -3,8 +3,8 @@ r"""The bias and the variance of a target, exactly.
 Hold the guess V still and ask what an n-step return from a state would be, over all that may happen. Its mean differs
 from the true value by $\gamma^n P_\pi^n(V-V_\pi)$: the guess's error, seen from n steps away, which shrinks. Its
 variance tends to grow, since more rewards and more turns of the road are in it. Both follow from a recursion over n: a
-return is one step and the shorter return behind it. The lambda-return has the same two, as fixed points.
-Left out: a guess learned from the same episode, which is correlated with the return.
+return is one step and the shorter return behind it.
+Left out: the lambda-return; a guess learned from the same episode, which is correlated with the return.
 
 Shapes: S states, A actions.
 """
@@ -25,19 +25,6 @@ def n_step_moments(mdp, policy, values, n, gamma):
     return mean, np.maximum(square - mean**2, 0.0)
 
 
-def lambda_moments(mdp, policy, values, lam, gamma):
-    """The same for the lambda-return.  lam in [0, 1]; lam * gamma = 1 needs a policy that ends"""
-    if not 0 <= lam <= 1:
-        raise ValueError(f"lambda must lie in [0, 1], got {lam}")
-    joint, values = _joint(mdp, policy), _guess(mdp, values)
-    live, to = ~mdp.terminal, joint.sum(1)
-    paid = mdp.R + gamma * (1 - lam) * values  # (S, A, S): what a step brings for sure
-    mean = _solve(to, (joint * paid).sum((1, 2)), gamma * lam, live)
-    known = (joint * (paid**2 + 2 * gamma * lam * paid * mean)).sum((1, 2))
-    square = _solve(to, known, (gamma * lam) ** 2, live)
-    return mean, np.maximum(square - mean**2, 0.0)
-
-
 def _joint(mdp, policy):
     """(S, A, S) chances of an action and where it leads; none from a terminal state."""
     return probabilities(policy, mdp.actions)[..., None] * mdp.P * ~mdp.terminal[:, None, None]
@@ -55,9 +42,3 @@ def _step(joint, R, mean, square, gamma):
     longer = (joint * (R + gamma * mean)).sum((1, 2))
     squares = (joint * (R**2 + 2 * gamma * R * mean + gamma**2 * square)).sum((1, 2))
     return longer, squares
-
-
-def _solve(to, known, weight, live):
-    solved = np.zeros(len(to))
-    solved[live] = np.linalg.solve(np.eye(live.sum()) - weight * to[np.ix_(live, live)], known[live])
-    return solved
