@@ -127,6 +127,13 @@ def test_a_table_from_a_header_and_rows(page):
     assert page[0][0]["text/plain"] == "name  right\na     yes\nb     no"
 
 
+def test_a_folded_table_opens_by_its_words(page):
+    table((("name",), [("a",)]), fold="1 < 2")
+    html = page[0][0]["text/html"]
+    assert html.startswith("<details><summary>1 &lt; 2</summary><table>") and html.endswith("</table></details>")
+    assert page[0][0]["text/plain"] == "name\na"
+
+
 @pytest.mark.parametrize("rows", [[], {}, [1, 2], ((), []), (("a", "b"), [(1,)]), (("a",), [])])
 def test_a_table_of_nothing_or_of_uneven_rows_is_refused(rows, page):
     with pytest.raises((TypeError, ValueError), match="rows|row needs"):

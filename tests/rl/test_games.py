@@ -1,4 +1,4 @@
-"""Games: equilibria in closed form, best replies by brute force, both learners against their bounds."""
+"""Games: equilibria in closed form, best replies by brute force, fictitious play against them."""
 
 from itertools import islice
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmrl.rl.games import ROCK_PAPER_SCISSORS, exploitability, fair, fictitious_play, regret_matching
+from llmrl.rl.games import ROCK_PAPER_SCISSORS, exploitability, fair, fictitious_play
 from llmrl.seeds import numpy_rng
 
 THIRD = np.full(3, 1 / 3)
@@ -47,21 +47,15 @@ def test_no_mixture_of_replies_wins_more_than_the_best_one_and_nothing_is_below_
 
 
 @pytest.mark.parametrize("payoffs", [ROCK_PAPER_SCISSORS, three(1, 2, 1)[0], three(3, 1, 2)[0], fair_game(3, 5)])
-def test_both_learners_arrive(payoffs):
-    """Regret matching keeps its bound: the mean regret after T rounds is at most the range times sqrt(A / T)."""
-    rounds, actions, wide = 4000, len(payoffs), np.ptp(payoffs)
-    *_, mean = islice(regret_matching(payoffs, np.eye(actions)[0]), rounds)
-    assert exploitability(payoffs, mean) <= (wide * actions**0.5 * rounds**0.5 + 1) / rounds
-    *_, mean = islice(fictitious_play(payoffs), rounds)
-    assert exploitability(payoffs, mean) < 0.05 * wide
+def test_fictitious_play_arrives(payoffs):
+    *_, mean = islice(fictitious_play(payoffs), 4000)
+    assert exploitability(payoffs, mean) < 0.05 * np.ptp(payoffs)
 
 
 def test_the_first_rounds_by_hand():
     """Rock, then paper, until scissors win more against the past; of equal replies the first is taken."""
     means = [mean * (k + 1) for k, mean in enumerate(islice(fictitious_play(ROCK_PAPER_SCISSORS), 5))]
     np.testing.assert_allclose(means, [[1, 0, 0], [1, 1, 0], [1, 2, 0], [1, 3, 0], [1, 3, 1]])
-    first = list(islice(regret_matching(ROCK_PAPER_SCISSORS, [1, 0, 0]), 2))
-    np.testing.assert_allclose(first, [[1, 0, 0], [0.75, 0.25, 0]])  # regrets 1, 1, -1: half rock, half paper
 
 
 @pytest.mark.parametrize(
@@ -74,7 +68,6 @@ def test_the_first_rounds_by_hand():
         (lambda: exploitability(ROCK_PAPER_SCISSORS, [0.5, 0.5, 0.5]), "must sum to one"),
         (lambda: exploitability(ROCK_PAPER_SCISSORS, [1.5, -0.5, 0]), "must not be negative"),
         (lambda: next(fictitious_play(ROCK_PAPER_SCISSORS, 3)), "0 to 2, got 3"),
-        (lambda: next(regret_matching(ROCK_PAPER_SCISSORS, [1.0])), "one regret"),
     ],
 )
 def test_bad_input_is_named(call, says):

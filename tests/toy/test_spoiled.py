@@ -1,4 +1,4 @@
-"""Gymnasium's checker refuses four of the spoiled environments, and cannot see what is wrong with the fifth."""
+"""Gymnasium's checker refuses one of the spoiled environments, and cannot see what is wrong with the other."""
 
 import warnings
 
@@ -15,18 +15,9 @@ def checked(env):
         check_env(env, skip_render_check=True)
 
 
-@pytest.mark.parametrize(
-    ("kind", "says"),
-    [
-        (spoiled.Outside, "not within the observation space"),
-        (spoiled.Bare, "not a tuple of the form"),
-        (spoiled.OldStyle, "old step API"),
-        (spoiled.OwnDice, "reset"),
-    ],
-)
-def test_a_broken_rule_is_seen(kind, says):
-    with pytest.raises((AssertionError, Warning), match=says):
-        checked(kind(frozen_lake(), 8))
+def test_a_broken_rule_is_seen():
+    with pytest.raises((AssertionError, Warning), match="reset"):
+        checked(spoiled.OwnDice(frozen_lake(), 8))
 
 
 def test_a_time_limit_that_pretends_to_be_an_ending_is_not():

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from llmrl.course import coverage, places, stored
 from llmrl.lesson.display import emit
+from llmrl.lesson.tables import folded
 
 LEARNS = ("values", "a policy", "both", "a model or a reward")
 TOLD = {
-    "tables": "the world's tables\n(planning)",
+    "tables": "the world's tables,\nor a copy of it\nto try (planning)",
     "own": "its own steps,\nused once or a few\ntimes (on-policy)",
     "any": "anybody's steps,\nkept and used again\n(off-policy)",
     "record": "a fixed record\n(offline)",
@@ -163,4 +164,5 @@ def show_links(course, runs, here, methods=METHODS):
     lines = "".join(f"<tr>{''.join(f'<td {cell}>{text}</td>' for text in row)}</tr>" for row in rows)
     heads = "".join(f'<th scope="col" {cell}>{text}</th>' for text in head)
     plain = "\n".join(f"{m.name}: {of[m.concept].name}" for m in methods)
-    emit({"text/html": f"<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>", "text/plain": plain})
+    page = f"<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
+    emit({"text/html": folded(page, f"{len(rows)} methods and where they run"), "text/plain": plain})

@@ -10,12 +10,21 @@ import html
 from llmrl.lesson.display import emit
 
 
-def table(rows, caption=None, digits=3):
-    """An HTML table.  rows: a list of dictionaries, or (header, list of rows); digits: significant digits of floats"""
+def table(rows, caption=None, digits=3, fold=None):
+    """An HTML table.  rows: a list of dictionaries, or (header, list of rows); digits: significant digits of floats
+
+    fold: words to click on, for a table to look things up in; closed at first.
+    """
     header, body = _header_and_body(rows)
     cells = [[written(value, digits) for value in row] for row in body]
     numeric = [all(row[i] is None or _is_number(row[i]) for row in body) for i in range(len(header))]
-    emit({"text/html": _html(header, cells, numeric, caption), "text/plain": _text(header, cells, numeric, caption)})
+    page = folded(_html(header, cells, numeric, caption), fold)
+    emit({"text/html": page, "text/plain": _text(header, cells, numeric, caption)})
+
+
+def folded(page, words):
+    """HTML that opens when these words are clicked on; as it is when there are none."""
+    return f"<details><summary>{html.escape(words)}</summary>{page}</details>" if words else page
 
 
 def _header_and_body(rows):

@@ -3,10 +3,10 @@ r"""Games in which the best policy has to be random.
 Two players choose at the same time, and what one wins the other loses. In a fair game both have the same actions and
 the payoffs change sign when the players change places. A strategy is a distribution over actions. Its exploitability
 is what a player who knows it wins per round: 0 for an equilibrium, and in rock, paper, scissors 1 for every strategy
-without dice. Two simple learners find the equilibrium by playing against themselves: fictitious play answers the mean
-of the past (Brown 1951; that it arrives was proved by Robinson 1951), and regret matching plays each action in
-proportion to how much it is regretted (Hart and Mas-Colell 2000). In both it is the mean over time that arrives.
-Left out: games with sums other than zero, with turns, or with more than two players.
+without dice. A simple learner finds the equilibrium by playing against itself: fictitious play answers the mean of the
+past (Brown 1951), and it is this mean over time that arrives (Robinson 1951).
+Left out: other learners, such as regret matching; games with sums other than zero, with turns, or with more than two
+players.
 
 Shapes: A actions.
 """
@@ -46,21 +46,3 @@ def fictitious_play(payoffs, first=0):
     while True:
         yield times / times.sum()
         times[(payoffs @ times).argmax()] += 1
-
-
-def regret_matching(payoffs, regrets):
-    """Play actions in proportion to their regret, against oneself.  Yields the mean strategy so far (A,)
-
-    regrets (A,): what each action would have won more so far; equal ones to start with would never change.
-    """
-    payoffs, regrets = fair(payoffs), np.array(regrets, dtype=float)
-    if regrets.shape != payoffs.shape[:1]:
-        raise ValueError(f"one regret is needed for each of {len(payoffs)} actions, got {regrets.shape}")
-    total, rounds = np.zeros(len(payoffs)), 0
-    while True:
-        regretted = regrets.clip(0)
-        strategy = regretted / regretted.sum() if regretted.any() else np.full(len(regrets), 1 / len(regrets))
-        total, rounds = total + strategy, rounds + 1
-        yield total / rounds
-        won = payoffs @ strategy  # (A,) by each action
-        regrets += won - strategy @ won

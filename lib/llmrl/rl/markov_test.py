@@ -4,16 +4,14 @@ The property says: given the present state, the next one does not depend on thos
 now, after) from each of many independent episodes. The statistic G compares how well `after` is predicted by the
 present alone and by both; more columns always predict a little better, so the question is how large G gets by luck.
 Among triples with the same present, a Markov process makes `before` and `after` independent: shuffling `after` within
-these groups gives data that are just as likely, and the rank of G among the shuffled ones is an exact p-value. The
-quick road compares G with the chi-squared distribution that it follows when counts are large.
-Left out: triples that share steps, whose counts are not independent; more than one step of the past (pass it as one
-number); continuous states.
+these groups gives data that are just as likely, and the rank of G among the shuffled ones is an exact p-value.
+Left out: the chi-squared distribution, which G follows when counts are large, and only then; triples that share steps,
+whose counts are not independent; more than one step of the past (pass it as one number); continuous states.
 
 Shapes: N triples.
 """
 
 import numpy as np
-import torch
 
 
 def whole_numbers(*given):
@@ -35,7 +33,7 @@ def tally(*given):
 
 
 def g_statistic(before, now, after):
-    r"""$G=2\sum_i\log\frac{n(b_i,s_i,a_i)\,n(s_i)}{n(b_i,s_i)\,n(s_i,a_i)}$: what the past adds.  columns (N,)"""
+    r"""$G=2\sum_i\log\frac{n(x_i,y_i,z_i)\,n(y_i)}{n(x_i,y_i)\,n(y_i,z_i)}$: what x, before, adds to y, now.  (N,)"""
     seen = tally(before, now, after) / tally(before, now)  # how often this is what followed
     expected = tally(now, after) / tally(now)  # if the state before did not matter
     return 2 * np.log(seen / expected).sum()
@@ -61,18 +59,3 @@ def past_matters(before, now, after, random, shuffles=199):
     g = g_statistic(before, now, after)
     by_luck = shuffled_statistics(before, now, after, random, shuffles)
     return float(g), float((1 + (by_luck >= g - 1e-9).sum()) / (shuffles + 1))
-
-
-def freedom(before, now, after):
-    """Degrees of freedom of G: for each present state (kinds of before - 1) times (kinds of after - 1)."""
-    before, now, after = whole_numbers(before, now, after)
-    groups = [now == s for s in np.unique(now)]
-    return sum((len(np.unique(before[g])) - 1) * (len(np.unique(after[g])) - 1) for g in groups)
-
-
-def chi_squared_tail(g, freedom):
-    """The chance that a chi-squared variable with so many degrees of freedom is g or more; 1 when there are none."""
-    if freedom < 0 or not g > -1e-9:
-        raise ValueError(f"g and the degrees of freedom must be 0 or more, got {g} and {freedom}")
-    half = torch.tensor([freedom / 2, max(g, 0.0) / 2], dtype=torch.float64)
-    return float(torch.special.gammaincc(*half)) if freedom else 1.0

@@ -1,34 +1,11 @@
-"""Environments that break one rule of Gymnasium's interface each, and one that breaks a rule no checker can see.
+"""An environment that breaks a rule of Gymnasium's interface, and one that breaks a rule no checker can see.
 
 They are TabularEnv with a single mistake, the kind that is made when an environment is written in a hurry. A checker
-that plays them refuses the first four. The fifth calls a time limit an ending, which looks like any other ending.
+that plays them refuses the first. The second calls a time limit an ending, which looks like any other ending.
 Left out: rendering, spaces that are not Discrete, rewards that are not numbers.
 """
 
 from llmrl.toy.environments import TabularEnv
-
-
-class Outside(TabularEnv):
-    """Reports states that are not in its space."""
-
-    def step(self, action):
-        state, *rest = super().step(action)
-        return state + self.mdp.states, *rest
-
-
-class Bare(TabularEnv):
-    """Its reset returns the state alone, without the info that belongs to it."""
-
-    def reset(self, *, seed=None, options=None):
-        return super().reset(seed=seed)[0]
-
-
-class OldStyle(TabularEnv):
-    """Returns four things instead of five, as it was before 2022."""
-
-    def step(self, action):
-        state, reward, terminated, truncated, info = super().step(action)
-        return state, reward, terminated or truncated, info
 
 
 class OwnDice(TabularEnv):

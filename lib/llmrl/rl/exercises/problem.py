@@ -35,7 +35,7 @@ def _long_run(P):
     title="Where a chain spends its time",
     signature="stationary(P: (S, S)) -> (S,)",
     solution="llmrl.rl.chains.stationary",
-    minutes=15,
+    minutes=12,
     difficulty=2,
     hints=(
         "mu P = mu is S equations, (P.T - I) mu = 0, and one of them follows from the others. The sum of mu is 1.",
@@ -84,7 +84,7 @@ def _paid(mdp):
     title="A policy turns a decision process into a chain",
     signature="chain(mdp with .P (S, A, S) and .R (S, A, S), policy: (S, A)) -> (S, S), (S,)",
     solution="llmrl.rl.mdp.chain",
-    minutes=10,
+    minutes=8,
     difficulty=2,
     hints=(
         "From s one gets to t by any action: add up policy[s, a] times P[s, a, t] over a: one np.einsum.",
@@ -143,10 +143,10 @@ def _g(b, s, a, factor=2.0, total=np.sum):
     title="What the past adds to the present",
     signature="g_statistic(before: (N,), now: (N,), after: (N,) whole numbers) -> a number",
     solution="llmrl.rl.markov_test.g_statistic",
-    minutes=15,
+    minutes=12,
     difficulty=2,
     hints=(
-        "For each triple count the triples equal to it, and those that share its (b, s), its (s, a) and its s.",
+        "For each triple count the triples equal to it, and those that share its (x, y), its (y, z) and its y.",
         "tally(before, now), which you can import, gives such a count beside every row. Then 2 * log(...) and sum.",
     ),
     wrong=(
@@ -155,7 +155,7 @@ def _g(b, s, a, factor=2.0, total=np.sum):
             lambda b, s, a: 2 * np.log(_count(b, a) * len(b) / (_count(b) * _count(a))).sum(),
         ),
         Wrong(
-            "n(s) is missing from the ratio: (b, s) and (s, a) are both shares of the triples with this present",
+            "n(y) is missing from the ratio: (x, y) and (y, z) are both shares of the triples with this present",
             lambda b, s, a: 2 * np.log(_count(b, s, a) * len(s) / (_count(b, s) * _count(s, a))).sum(),
         ),
         Wrong("the factor 2 is missing, which makes it follow the chi-squared law", lambda b, s, a: _g(b, s, a, 1.0)),

@@ -31,7 +31,7 @@ def _forward(rewards, gamma):
     title="Returns, computed backward",
     signature="returns(rewards: (T,), done: (T,) True where an episode ended, gamma) -> (T,)",
     solution="llmrl.rl.returns.returns",
-    minutes=10,
+    minutes=8,
     difficulty=1,
     hints=(
         "Begin with the last step, whose return is its reward, and go to the front: for t in reversed(range(len(r))).",
