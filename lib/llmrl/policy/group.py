@@ -60,6 +60,17 @@ def loss(model, reference, batch, adv, plan):
     return -averaged(objective, told, plan.surrogate)
 
 
+def judged(judge, said, plan):
+    """The rewards of P lists of G answers.  -> (P, G)"""
+    rewards = torch.as_tensor(judge(said), dtype=torch.float32)
+    if rewards.shape != (len(said), plan.answers):
+        raise ValueError(
+            f"judge must return rewards (prompts, answers), here ({len(said)}, {plan.answers}), got "
+            f"{tuple(rewards.shape)}: [[reward(a) for a in group] for group in answers]"
+        )
+    return rewards
+
+
 def train(model, ask, plan, reference=None, seed=0):
     """Yield a record per step: the mean reward, the mean length and the answers.
 
@@ -71,12 +82,7 @@ def train(model, ask, plan, reference=None, seed=0):
     for step in range(plan.steps):
         prompts, judge = ask(step)
         ids, mask, logp, said = collect(model, prompts, plan, seeds.rng(seed, "answers", step))
-        rewards = torch.as_tensor(judge(said), dtype=torch.float32)  # (P, G)
-        if rewards.shape != (len(prompts), plan.answers):
-            raise ValueError(
-                f"judge must return rewards (prompts, answers), here ({len(prompts)}, {plan.answers}), got "
-                f"{tuple(rewards.shape)}: [[reward(a) for a in group] for group in answers]"
-            )
+        rewards = judged(judge, said, plan)  # (P, G)
         adv = relative(rewards, plan.surrogate).flatten()  # (B,)
         for _ in range(plan.epochs):
             update(model, optimizer, loss(model, reference, (ids, mask, logp), adv, plan))

@@ -21,7 +21,7 @@ QUIET = {"use_cpu": True, "bf16": False, "activation_checkpointing": False, "rep
 
 
 def their_trainer(model, prompts, reward, kind="GRPO", **options):
-    """TRL's trainer of a copy of the model.  prompts: lists of messages; reward(text) -> number; options: of its config"""
+    """TRL's trainer of a copy of the model, options for its config.  prompts: messages; reward(text) -> number"""
     import trl
     from datasets import Dataset
     from transformers import AutoTokenizer, PrinterCallback
