@@ -15,6 +15,11 @@ import torch
 from llmrl.rl.returns import returns as returns
 
 
+def action_advantages(q, policy):
+    r"""$A(s,a)=Q(s,a)-V(s)$ with $V(s)=\sum_a\pi(a|s)Q(s,a)$.  q and policy (..., A), torch or numpy"""
+    return q - (policy * q).sum(-1)[..., None]
+
+
 def gae(rewards, values, last_value, done, gamma, lam):
     r"""$\hat A_t=\delta_t+\gamma\lambda(1-d_t)\hat A_{t+1}$.  All (T, N); done[t]=1 if the episode ended with step t
 
@@ -24,11 +29,11 @@ def gae(rewards, values, last_value, done, gamma, lam):
     keep = 1 - _fitting(rewards, values, last_value, done, gamma, lam)
     next_values = torch.cat([values[1:], last_value[None]])
     delta = rewards + gamma * keep * next_values - values
-    adv, a = torch.empty_like(delta), torch.zeros_like(last_value)
-    for t in reversed(range(len(delta))):
-        a = delta[t] + gamma * lam * keep[t] * a
-        adv[t] = a
-    return adv
+    adv, ahead = [], torch.zeros_like(last_value)
+    for delta_t, keep_t in zip(reversed(delta.unbind()), reversed((gamma * lam * keep).unbind())):
+        ahead = delta_t + keep_t * ahead
+        adv.append(ahead)
+    return torch.stack(adv[::-1])
 
 
 def bootstrapped(rewards, truncated, final_values, gamma):
@@ -50,9 +55,9 @@ def _fitting(rewards, values, last_value, done, gamma, lam):
         )
     if not (0 <= gamma <= 1 and 0 <= lam <= 1):
         raise ValueError(f"gamma and lam must lie in [0, 1], got {gamma} and {lam}: they weigh what comes later")
-    odd = done[(done != 0) & (done != 1)]
-    if len(odd):
-        raise ValueError(f"done must be 1 where an episode ended and 0 elsewhere, got {odd[0]}")
+    if done.dtype != torch.bool and ((done != 0) & (done != 1)).any():
+        odd = done[(done != 0) & (done != 1)][0]
+        raise ValueError(f"done must be 1 where an episode ended and 0 elsewhere, got {odd}")
     return done.to(values.dtype)
 
 
