@@ -96,7 +96,7 @@ class Ascent:
 
     def __init__(self, network, objective=plain, lr=1e-3, passes=10):
         self.network, self.objective, self.passes = network, objective, passes
-        self.optimizer = torch.optim.Adam(actor_parameters(network), lr=lr, eps=1e-5)
+        self.optimizer = torch.optim.Adam(actor_parameters(network), lr=lr, eps=1e-5, fused=True)
 
     def __call__(self, batch, old):
         old_logp = old.logp(batch.actions)
@@ -154,7 +154,7 @@ def distance(network, old, batch):
 def train(envs, network, improve, plan, generator):
     """Yield a record after every update.  `step` counts one learner's steps; improve(batch, old) moves the actor"""
     critic = [*network.critic.parameters(), *network.value_head.parameters()]
-    optimizer = torch.optim.Adam(critic, lr=plan.critic_lr)
+    optimizer = torch.optim.Adam(critic, lr=plan.critic_lr, fused=True)
     start = fresh_start(envs, int(torch.randint(2**31, (), generator=generator)))
     for n in range(plan.updates):
         rollout = collect(envs, network, start, plan.steps, generator)

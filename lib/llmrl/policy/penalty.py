@@ -1,9 +1,9 @@
 r"""PPO-Penalty: pay for the distance from the old policy, at a price that is set by what was bought.
 
 $\rho A-\beta\,\mathrm{KL}(\pi_{old}\|\pi)$ can be climbed by plain gradient steps, many on one batch (Schulman et al.
-2017, arXiv:1707.06347, section 4). No one price suits a whole run, so a controller watches the KL that each update ended
-at: above one and a half times the target the price doubles, below two thirds of it the price is halved. Where it starts
-hardly matters. Left out: a penalty that grows faster than the KL.
+2017, arXiv:1707.06347, section 4). No one price suits a whole run, so a controller watches the KL that each update
+ended at: above one and a half times the target the price doubles, below two thirds of it the price is halved. Where it
+starts hardly matters. Left out: a penalty that grows faster than the KL.
 """
 
 import torch
