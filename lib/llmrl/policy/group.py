@@ -71,7 +71,14 @@ def judged(judge, said, plan):
     return rewards
 
 
-def train(model, ask, plan, reference=None, seed=0):
+def gather(model, ask, plan, step, seed):
+    """Sampled and judged, what one step learns from.  -> (ids, mask, logp), rewards (P, G), P lists of G answers"""
+    prompts, judge = ask(step)
+    ids, mask, logp, said = collect(model, prompts, plan, seeds.rng(seed, "answers", step))
+    return (ids, mask, logp), judged(judge, said, plan), said
+
+
+def train(model, ask, plan, reference=None, seed=0, gather=gather):
     """Yield a record per step: the mean reward, the mean length and the answers.
 
     ask(step) -> P prompts (lists of ids) and a judge: judge(answers) -> rewards (P, G) for P lists of G answers (ids).
@@ -80,11 +87,9 @@ def train(model, ask, plan, reference=None, seed=0):
         raise ValueError(f"beta = {plan.beta} weighs a KL to a reference: pass reference=, a frozen copy of the model")
     optimizer = adamw(model, plan.lr)
     for step in range(plan.steps):
-        prompts, judge = ask(step)
-        ids, mask, logp, said = collect(model, prompts, plan, seeds.rng(seed, "answers", step))
-        rewards = judged(judge, said, plan)  # (P, G)
+        batch, rewards, said = gather(model, ask, plan, step, seed)
         adv = relative(rewards, plan.surrogate).flatten()  # (B,)
         for _ in range(plan.epochs):
-            update(model, optimizer, loss(model, reference, (ids, mask, logp), adv, plan))
-        length = mask.sum(1).float().mean().item()
+            update(model, optimizer, loss(model, reference, batch, adv, plan))
+        length = batch[1].sum(1).float().mean().item()
         yield {"step": step, "reward": rewards.mean().item(), "length": length, "answers": said}
