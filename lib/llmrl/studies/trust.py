@@ -24,16 +24,17 @@ from llmrl.toy.cart_pole import cart_poles
 from llmrl.toy.make import SEED
 
 LEARNERS, ENVS, PLAN = 10, 8, Plan()
-RATES, BOUNDS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+ONCE, RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)  # for one step per batch, and for ten
+BOUNDS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 METHODS = {
-    "policy gradient": lambda network, lr: Ascent(network, plain, 10 * lr, passes=1),
+    "policy gradient": lambda network, lr: Ascent(network, plain, lr, passes=1),
     "many steps, no leash": lambda network, lr: Ascent(network, plain, lr),
     "PPO-Clip": lambda network, lr: Ascent(network, Clipped(0.2), lr),
     "PPO-Penalty": lambda network, lr: Ascent(network, Penalised(0.01), lr),
     "natural gradient": lambda network, bound: Trusted(network, TrustRegion(bound), natural=True),
     "TRPO": lambda network, bound: Trusted(network, TrustRegion(bound)),
 }
-DIALS = {name: BOUNDS if name in ("natural gradient", "TRPO") else RATES for name in METHODS}
+DIALS = dict.fromkeys(METHODS, RATES) | {"policy gradient": ONCE, "natural gradient": BOUNDS, "TRPO": BOUNDS}
 
 
 def run(method, dial, seed=SEED, learners=LEARNERS, plan=PLAN):
