@@ -53,7 +53,8 @@ def test_there_ppo_and_grpo_are_one_loss():
     group = group_advantage([[1.0, 0.0, 0.0, 1.0]]).flatten()
     adv, ret = token_advantages(token_rewards(group, told), torch.zeros(4, 5), told, CriticPlan(lam=1.0))
     how = Surrogate(average="token")
-    ppo, _ = losses(model, Critic(model), (ids, mask, old_logp), adv, ret, how)
+    plan = GroupPlan(steps=1, surrogate=how)
+    ppo, _ = losses(model, Critic(model), (ids, mask, old_logp), adv, ret, plan)
     grpo = -averaged(surrogate(token_logp(model(ids), ids), old_logp, group, told, how), told, how)
     torch.testing.assert_close(ppo, grpo)
 
@@ -73,6 +74,28 @@ def test_the_critic_reads_every_position_and_starts_at_zero():
     later = ids.clone()
     later[:, 4:] = (later[:, 4:] + 1) % 5
     assert torch.equal(critic(ids)[:, :4], critic(later)[:, :4])  # a value knows the past only
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 4])
+def test_pieces_change_nothing_but_the_padding(pieces):
+    ids, mask = torch.randint(4, (4, 7), generator=rng(5)), torch.arange(7) < torch.tensor([[4], [7], [3], [5]])
+    mask[:, :2] = False
+    mask[2, 2] = False  # an answer without tokens
+    model, critic = lively(TINY), Critic(lively(TINY))
+    torch.nn.init.ones_(critic.head.weight)
+    adv, ret = torch.randn(2, 4, 6, generator=rng(6))
+    found = []
+    for cut in (1, pieces):
+        both = losses(model, critic, (ids, mask, torch.zeros(4, 6)), adv, ret, GroupPlan(steps=1, pieces=cut))
+        slopes = [
+            torch.cat(
+                [g.flatten() for g in torch.autograd.grad(x, list(m.parameters()), allow_unused=True) if g is not None]
+            )
+            for x, m in zip(both, (model, critic))
+        ]
+        found.append([*both, *slopes])
+    for whole, cut in zip(*found):
+        torch.testing.assert_close(cut, whole, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ Shapes: P prompts, G answers per prompt, B = P G sequences, T positions.
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from llmrl import seeds
 from llmrl.lm.decoding import Sampling
@@ -34,6 +35,7 @@ class GroupPlan:
     beta: float = 0.0  # weight of the KL to the reference
     temperature: float = 1.0
     surrogate: Surrogate = GRPO
+    pieces: int = 1  # parts in which answers are read while learning, by length: more parts, less padding
 
 
 def collect(model, prompts, plan, generator):
@@ -48,14 +50,28 @@ def collect(model, prompts, plan, generator):
     return ids, mask, logp, [answers[i : i + plan.answers] for i in range(0, len(answers), plan.answers)]
 
 
+def in_pieces(read, ids, mask, pieces=1):
+    """read(ids) -> (B, T-1) of rows of like length together, cut behind the longest; 0 behind a piece's longest answer.
+
+    The values on told tokens are those of read(ids), with less padding computed on the way.
+    """
+    if pieces == 1:
+        return read(ids)
+    T, ends = ids.shape[1], (mask * torch.arange(1, ids.shape[1] + 1)).amax(1).clamp(min=2)  # (B,)
+    order = ends.argsort()
+    found = [read(ids[rows, : int(ends[rows].max())]) for rows in order.chunk(pieces)]
+    return torch.cat([F.pad(x, (0, T - 1 - x.shape[1])) for x in found])[order.argsort()]
+
+
 def loss(model, reference, batch, adv, plan):
     """The surrogate averaged as the plan says, plus the KL's k3 where beta asks for it."""
     ids, mask, old_logp = batch
-    logp, told = token_logp(model(ids), ids), mask[:, 1:]  # (B, T-1)
+    logp = in_pieces(lambda rows: token_logp(model(rows), rows), ids, mask, plan.pieces)  # (B, T-1)
+    told = mask[:, 1:]
     objective = surrogate(logp, old_logp, adv, told, plan.surrogate)
     if plan.beta > 0:
         with torch.no_grad():
-            ref_logp = token_logp(reference(ids), ids)
+            ref_logp = in_pieces(lambda rows: token_logp(reference(rows), rows), ids, mask, plan.pieces)
         objective = objective - plan.beta * kl.k3(logp, ref_logp)
     return -averaged(objective, told, plan.surrogate)
 

@@ -20,8 +20,9 @@ from llmrl.lm.logprobs import masked_mean, token_logp
 from llmrl.lm.model import Linear
 from llmrl.lm.training import adamw, update
 from llmrl.policy.advantages import gae
-from llmrl.policy.group import collect, judged
-from llmrl.policy.surrogate import Surrogate, averaged, surrogate
+from llmrl.policy.dials import explained_variance
+from llmrl.policy.group import collect, in_pieces, judged
+from llmrl.policy.surrogate import averaged, surrogate
 
 
 class Critic(nn.Module):
@@ -46,7 +47,6 @@ class CriticPlan:
     lam: float = 0.95
     gamma: float = 1.0
     whiten: bool = True  # advantages of a batch to mean 0 and deviation 1
-    surrogate: Surrogate = Surrogate(average="token")
 
 
 def last_told(told):
@@ -77,29 +77,39 @@ def whitened(adv, told, eps=1e-8):
     return torch.where(told, (adv - mean) / (deviation + eps), 0.0)
 
 
-def losses(model, critic, batch, adv, ret, how):
-    """The policy's loss and the critic's, on one batch of tokens."""
+def foreseen(values, rewards, told):
+    """The share of the verdicts' variance that the values explain, over all told tokens; a constant explains 0."""
+    verdicts = rewards.flatten()[:, None].expand_as(values)
+    return explained_variance(values[told], verdicts[told], told[told]).item()
+
+
+def losses(model, critic, batch, adv, ret, plan):
+    """The policy's loss, as plan.surrogate has it, and the critic's, on one batch of tokens."""
     ids, mask, old_logp = batch
     told = mask[:, 1:]
-    objective = surrogate(token_logp(model(ids), ids), old_logp, adv, told, how)
-    error = (critic(ids)[:, :-1] - ret).square() / 2
-    return -averaged(objective, told, how), masked_mean(error, told)
+    logp = in_pieces(lambda rows: token_logp(model(rows), rows), ids, mask, plan.pieces)  # (B, T-1)
+    objective = surrogate(logp, old_logp, adv, told, plan.surrogate)
+    error = (in_pieces(lambda rows: critic(rows)[:, :-1], ids, mask, plan.pieces) - ret).square() / 2
+    return -averaged(objective, told, plan.surrogate), masked_mean(error, told)
 
 
 def train(model, critic, ask, plan, fit=CriticPlan(), seed=0):
-    """Yield a record per step, as policy.group.train does, with the critic's loss; fit.surrogate is followed."""
+    """Yield a record per step, as policy.group.train does, with what the critic knew.
+
+    Of plan.surrogate the critic replaces baseline and scale; PPO usually averages over tokens: average="token".
+    """
     optimizer, critic_optimizer = adamw(model, plan.lr), adamw(critic, fit.lr)
     for step in range(plan.steps):
         prompts, judge = ask(step)
         ids, mask, logp, said = collect(model, prompts, plan, seeds.rng(seed, "answers", step))
         told, rewards = mask[:, 1:], judged(judge, said, plan)  # (B, T-1), (P, G)
         with torch.no_grad():
-            values = critic(ids)[:, :-1]  # (B, T-1): before each token
+            values = in_pieces(lambda rows: critic(rows)[:, :-1], ids, mask, plan.pieces)  # (B, T-1): before each token
         adv, ret = token_advantages(token_rewards(rewards.flatten(), told), values, told, fit)
         adv = whitened(adv, told) if fit.whiten else adv
         for _ in range(plan.epochs):
-            policy_loss, value_loss = losses(model, critic, (ids, mask, logp), adv, ret, fit.surrogate)
+            policy_loss, value_loss = losses(model, critic, (ids, mask, logp), adv, ret, plan)
             update(model, optimizer, policy_loss)
             update(critic, critic_optimizer, value_loss)
         record = {"step": step, "reward": rewards.mean().item(), "length": told.sum(1).float().mean().item()}
-        yield record | {"answers": said, "value_loss": value_loss.item()}
+        yield record | {"answers": said, "value_loss": value_loss.item(), "foreseen": foreseen(values, rewards, told)}
