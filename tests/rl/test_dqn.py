@@ -127,7 +127,7 @@ def learned(mdp, features, limit, config, loss=dqn.td_loss, learners=2):
         return network(torch.from_numpy(features).expand(learners, -1, -1)).numpy()
 
 
-FAST = dqn.Config(steps=500, lr=0.05, batch=32, warmup=50, epsilon=dqn.Exploration(1.0, 1.0, 1), sync=1, tau=0.2)
+FAST = dqn.Config(steps=350, lr=0.05, batch=32, warmup=50, epsilon=dqn.Exploration(1.0, 1.0, 1), sync=1, tau=0.4)
 PLAIN = partial(dqn.td_loss, gamma=0.9, error=dqn.half_square)
 
 
@@ -178,7 +178,7 @@ def test_runs_repeat():
     def run():
         network, memory = QNetwork((4, 8, 2), 2, rng(0, "w")), Replay(500, 2, 4)
         envs = gymnasium.make_vec("CartPole-v1", 2, vectorization_mode="vector_entry_point")
-        config = dqn.Config(steps=120, warmup=20)
+        config = dqn.Config(steps=60, warmup=20)
         return [record["loss"].tolist() for record in dqn.train(envs, network, memory, config, numpy_rng(0, "run"))]
 
     assert run() == run()

@@ -32,9 +32,9 @@ def test_the_loss_is_the_double_loop(predicted, target, kappa):
 
 def fitted(target, count, kappa):
     places = torch.zeros(count, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.Adam([places], lr=0.1)
-    for step in range(300):
-        optimizer.param_groups[0]["lr"] = 0.1 * (1 - step / 300)
+    optimizer = torch.optim.Adam([places], lr=0.2)
+    for step in range(120):
+        optimizer.param_groups[0]["lr"] = 0.2 * (1 - step / 120)
         optimizer.zero_grad()
         quantile_huber(places, target, kappa).backward()
         optimizer.step()

@@ -113,7 +113,7 @@ def learned(parts):
     net = RainbowNetwork(parts, (3, 32, 2), torch.linspace(-0.1, 1.1, 13), 3, rng(0, "chain"))
     memory = memory_for(parts, 400, 3, 3, 0.5)
     loss = rainbow_loss(parts, memory, rng(0, "noise"))
-    config = dqn.Config(steps=400, lr=1e-2, batch=16, warmup=50, every=2, sync=10, tau=1.0, epsilon=lambda step: 1.0)
+    config = dqn.Config(steps=300, lr=1e-2, batch=16, warmup=50, every=2, sync=10, tau=1.0, epsilon=lambda step: 1.0)
     for _ in dqn.train(Crowd(mdp, features, 3, 30), net, memory, config, numpy_rng(0, "play"), loss):
         pass
     return greedy_actions(net, features)[:, :2]

@@ -19,7 +19,7 @@ def transition(t, learners, width=2):
     return states, row + t, t + 0.25 * row, states + 1, ((row + t) % 3 == 0, (row + t) % 4 == 0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 5), st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=12))
 def test_it_holds_what_a_deque_per_learner_holds(capacity, kept):
     memory, wanted = Replay(capacity, 3, 2), [deque(maxlen=capacity) for _ in range(3)]
@@ -90,6 +90,7 @@ def test_without_the_mask_the_log_holds_steps_that_never_happened():
     assert not real.all() and all(log[t][2][0] == 0.0 for t in np.flatnonzero(~real))  # they pay nothing
 
 
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=20))
 def test_the_step_after_an_end_is_not_real(ends):
     terminated, truncated = (np.array(column)[:, None] for column in zip(*ends))

@@ -44,6 +44,9 @@ def test_four_transitions_by_hand():
     target = td_target(np.array([1.0, 1.0]), np.array([10.0, 10.0]), np.array([True, False]), 0.9)
     np.testing.assert_allclose(target, [1.0, 10.0])
     np.testing.assert_allclose(td_error(np.array([4.0, 4.0]), 1.0, 10.0, np.array([True, False]), 0.9), [-3.0, 6.0])
+    assert td_target(1.0, 10.0, True, 0.9) == 1.0 and td_target(1.0, 10.0, False, 0.9) == 10.0
+    found = td_target(torch.ones(2), torch.full((2,), 10.0), torch.tensor([True, False]), 0.9)
+    assert found.dtype == torch.float32 and found.tolist() == [1.0, 10.0]
 
 
 @settings(max_examples=20)

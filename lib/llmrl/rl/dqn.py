@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from llmrl.rl.spaces import refuse_others
+from llmrl.rl.td import td_target
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,13 @@ class Config:
 
 def q_target(rewards, terminated, next_q, gamma):
     r"""$r+\gamma(1-d)\max_{a'}Q^-(s',a')$.  rewards, terminated (...); next_q (..., A) -> (...)"""
-    return rewards + gamma * (1 - terminated) * next_q.amax(-1)
+    return td_target(rewards, next_q.amax(-1), terminated > 0, gamma)
 
 
 def double_target(rewards, terminated, next_q, next_online_q, gamma):
     r"""$r+\gamma(1-d)\,Q^-(s',\arg\max_{a'}Q(s',a'))$: one chooses, the other rates.  next_q (..., A) -> (...)"""
     best = next_online_q.argmax(-1, keepdim=True)
-    return rewards + gamma * (1 - terminated) * next_q.gather(-1, best).squeeze(-1)
+    return td_target(rewards, next_q.gather(-1, best).squeeze(-1), terminated > 0, gamma)
 
 
 def half_square(q, target, reduction="none"):

@@ -32,4 +32,3 @@ class StackedLinear(nn.Module):
 def uniform(bound, shape, generator=None):
     """Numbers drawn evenly between -bound and bound."""
     return torch.empty(shape).uniform_(-bound, bound, generator=generator)
-

@@ -14,13 +14,13 @@ import numpy as np
 
 
 def td_target(rewards, next_values, terminated, gamma):
-    r"""$r+\gamma V(s')$, and r alone where the step terminated.  all (...), terminated True or False"""
+    r"""$r+\gamma V(s')$, and r alone where the step terminated.  arrays or tensors (...), terminated True or False"""
     if np.asarray(terminated).dtype != bool:
         raise ValueError(
             f"terminated must be True or False, got {np.asarray(terminated).dtype}: a step that was only cut by a time "
             f"limit is False"
         )
-    return rewards + gamma * np.where(terminated, 0.0, next_values)
+    return rewards + gamma * next_values * (terminated == 0)
 
 
 def td_error(values, rewards, next_values, terminated, gamma):

@@ -1,128 +1,13 @@
-"""Exercises on DQN: which steps of a log are transitions, one question per action, and two targets.
+"""Exercises on DQN: its target, and the double one.
 
-Each checker probes what people get wrong: which of the two ends has a value behind it, the order of rows, which of two
-networks chooses. Left out: the parts of Rainbow, which have exercises of their own.
+Each checker probes what people get wrong: what follows an end, a place taken for a value, which of two networks
+chooses. Left out: the parts of Rainbow, which have exercises of their own.
 """
 
-import numpy as np
 import torch
 
 from llmrl.lesson.exercise import Wrong, exercise
 from llmrl.lesson.feedback import differs
-
-
-@exercise(
-    "rl.ask_all",
-    title="Ask once per action",
-    signature="ask_all(network: (B, D + A) -> (B,), states: (B, D), actions: A) -> (B, A)",
-    solution="llmrl.rl.q_networks.ask_all",
-    minutes=10,
-    difficulty=2,
-    hints=(
-        "Each state needs A rows, the same state with another action behind it: torch.eye(A) holds the actions.",
-        "states.repeat_interleave(A, 0) keeps the rows of one state together; their actions are eye.repeat(B, 1).",
-    ),
-    wrong=(
-        Wrong(
-            "rows and actions do not match: the states were repeated as a block, the answers are read state by state",
-            lambda f, s, a: f(torch.cat([s.repeat(a, 1), torch.eye(a).repeat(len(s), 1)], 1)).view(-1, a),
-        ),
-        Wrong(
-            "every state was asked about one action only, the first",
-            lambda f, s, a: f(torch.cat([s, torch.eye(a)[:1].expand(len(s), -1)], 1))[:, None].expand(-1, a),
-        ),
-        Wrong(
-            "the result came out as (A, B); a row of the result is a state",
-            lambda f, s, a: torch.stack([f(torch.cat([s, torch.eye(a)[k].expand(len(s), -1)], 1)) for k in range(a)]),
-        ),
-        Wrong(
-            "the answers are still in one long row; the result is (B, A)",
-            lambda f, s, a: f(torch.cat([s.repeat_interleave(a, 0), torch.eye(a).repeat(len(s), 1)], 1)),
-        ),
-        Wrong(
-            "the action stands before the state; this network reads the state first",
-            lambda f, s, a: f(torch.cat([torch.eye(a).repeat(len(s), 1), s.repeat_interleave(a, 0)], 1)).view(-1, a),
-        ),
-        Wrong(
-            "only the largest value was returned; the maximum is for the caller to take",
-            lambda f, s, a: (
-                f(torch.cat([s.repeat_interleave(a, 0), torch.eye(a).repeat(len(s), 1)], 1)).view(-1, a).amax(1)
-            ),
-        ),
-    ),
-)
-def ask_all(answer, solution):
-    weights = torch.tensor([1.0, -2.0, 0.5, 3.0, -1.0])
-
-    def network(pairs):
-        return pairs @ weights + (pairs[:, 0] * pairs[:, -1]).sin()
-
-    states = torch.tensor([[1.0, 2.0], [0.0, -1.0], [3.0, 0.5], [-2.0, 1.0]])
-    yield differs(answer(network, states, 3), solution(network, states, 3), "on four states and three actions")
-    yield differs(answer(network, states[:1], 3), solution(network, states[:1], 3), "on a single state")
-
-
-def _log(after):
-    def answer(terminated, truncated):
-        ended = np.asarray(terminated) | np.asarray(truncated)
-        return after(ended, np.asarray(terminated), np.asarray(truncated))
-
-    return answer
-
-
-def _shifted(ended):
-    real = np.ones_like(ended)
-    real[1:] = ~ended[:-1]
-    return real
-
-
-def _flat(ended):
-    return _shifted(ended.reshape(-1)).reshape(ended.shape)
-
-
-@exercise(
-    "rl.real_steps",
-    title="Which steps of the log happened",
-    signature="real_steps(terminated: (T, N) bool, truncated: (T, N) bool) -> (T, N) bool",
-    solution="llmrl.rl.replay.real_steps",
-    minutes=8,
-    difficulty=1,
-    hints=(
-        "A step that ends an episode is a transition, and a precious one. The step after it only starts anew.",
-        "Begin with all True. Row t is False where row t-1 has either end: real[1:] = ~ended[:-1].",
-    ),
-    wrong=(
-        Wrong(
-            "the last step of an episode was thrown away; it is the only one that tells of an end",
-            _log(lambda ended, *_: ~ended),
-        ),
-        Wrong("a time limit starts anew as well: both ends count", _log(lambda ended, term, trunc: _shifted(term))),
-        Wrong("a fall starts anew as well: both ends count", _log(lambda ended, term, trunc: _shifted(trunc))),
-        Wrong(
-            "an end in one environment was taken for an end in all; each column is a log of its own",
-            _log(lambda ended, *_: _shifted(np.broadcast_to(ended.any(1, keepdims=True), ended.shape))),
-        ),
-        Wrong("this is the opposite: True where the step only starts anew", _log(lambda ended, *_: ~_shifted(ended))),
-        Wrong(
-            "the step before an end was dropped; it is the one after that never happened",
-            _log(lambda ended, *_: np.concatenate([~ended[1:], np.ones_like(ended[:1])])),
-        ),
-        Wrong(
-            "time and environments were mixed up: the log was read row by row as one long list",
-            _log(lambda ended, *_: _flat(ended)),
-        ),
-    ),
-)
-def real_steps(answer, solution):
-    terminated = np.array([[0, 0], [1, 0], [0, 0], [0, 0], [0, 1], [0, 0]], bool)
-    truncated = np.array([[0, 0], [0, 1], [0, 0], [0, 0], [1, 0], [0, 0]], bool)
-    only = terminated[:, :1], np.zeros((6, 1), bool)
-    yield differs(answer(*only), solution(*only), "for one environment that terminates once")
-    yield differs(answer(terminated, truncated), solution(terminated, truncated), "for two with both kinds of end")
-    other = terminated[:4], np.zeros((4, 2), bool)
-    yield differs(answer(*other), solution(*other), "where only the first of two ends")
-    last = terminated[:2], truncated[:2]
-    yield differs(answer(*last), solution(*last), "for a log whose last step is an end")
 
 
 @exercise(

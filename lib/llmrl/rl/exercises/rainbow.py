@@ -1,4 +1,4 @@
-"""Exercises on the repairs of DQN: distributions, quantiles, priorities, windows and streams.
+"""Exercises on the repairs of DQN: distributions, quantiles, priorities and windows.
 
 Each checker probes what people get wrong: the edges of the atoms, the side that weighs more, the end of an episode.
 Left out: the double target, which has its place among DQN's own exercises.
@@ -202,39 +202,6 @@ def importance(answer, solution):
         yield differs(answer(chances, 8, beta), solution(chances, 8, beta), f"with beta {beta}")
     two = np.array([[0.1, 0.2], [0.5, 0.3]])
     yield differs(answer(two, 6, 0.7), solution(two, 6, 0.7), "on two batches")
-
-
-@exercise(
-    "rl.dueling",
-    title="Two streams, one Q",
-    signature="dueling(value: (..., 1), adv: (..., A)) -> (..., A)",
-    solution="llmrl.rl.dueling.dueling",
-    minutes=5,
-    difficulty=1,
-    hints=(
-        "The value is added to every action: (..., 1) + (..., A) fits by itself.",
-        "Then the mean of the advantages over the actions goes off: adv.mean(-1, keepdim=True).",
-    ),
-    wrong=(
-        Wrong(
-            "nothing was subtracted, so a constant may wander between V and A and neither means anything",
-            lambda v, a: v + a,
-        ),
-        Wrong("subtracting the largest advantage is the paper's other variant; here it is the mean",
-              lambda v, a: v + a - a.amax(-1, keepdim=True)),
-        Wrong("the mean ran over everything; every state has its own", lambda v, a: v + a - a.mean()),
-        Wrong("the mean ran over the states; it is taken over the actions",
-              lambda v, a: v + a - a.mean(0, keepdim=True)),
-        Wrong("the mean was added; then V is not the mean of Q", lambda v, a: v + a + a.mean(-1, keepdim=True)),
-        Wrong("the sum was subtracted; the mean is wanted", lambda v, a: v + a - a.sum(-1, keepdim=True)),
-        Wrong("the value is missing", lambda v, a: a - a.mean(-1, keepdim=True)),
-    ),
-)  # fmt: skip
-def dueling(answer, solution):
-    value, adv = torch.tensor([[1.0], [-2.0]]), torch.tensor([[0.0, 3.0, 1.5], [1.0, -1.0, 4.0]])
-    yield differs(answer(value, adv), solution(value, adv), "on two states of three actions")
-    deep = torch.arange(4.0).reshape(2, 2, 1), torch.arange(12.0).reshape(2, 2, 3).sin()
-    yield differs(answer(*deep), solution(*deep), "on (2, 2, 3) advantages")
 
 
 def _fold(rewards, terminated, truncated, gamma, ends=None, stop=None, behind=1, weigh=None):
