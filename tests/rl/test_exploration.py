@@ -12,7 +12,7 @@ from llmrl.rl.control import Q_LEARNING, Settings, learn
 from llmrl.rl.exploration import Counting, count_bonus, first_reward
 from llmrl.rl.novelty import RandomNetworkDistillation
 from llmrl.rl.planning import policy_evaluation
-from llmrl.seeds import numpy_rng, rng
+from llmrl.seeds import numpy_rng
 from llmrl.toy.environments import sparse_chain
 
 
@@ -50,21 +50,35 @@ def test_first_reward_gives_up():
 
 
 def test_a_predictor_learns_what_is_visited():
-    bonus = RandomNetworkDistillation(np.eye(6), 3, 0.5, rng(0, "rnd"))
+    bonus = RandomNetworkDistillation(np.eye(6), 3, 0.5, numpy_rng(0, "rnd"))
     before = bonus.errors()
     np.testing.assert_allclose((before / bonus.unit).mean(1), 1.0, rtol=1e-5)
     first = bonus(None, None, np.array([2, 2, 4]))
-    np.testing.assert_allclose(first, 0.5 * (before / bonus.unit)[[0, 1, 2], [2, 2, 4]].numpy(), rtol=1e-4)
+    np.testing.assert_allclose(first, 0.5 * (before / bonus.unit)[[0, 1, 2], [2, 2, 4]], rtol=1e-9)
     for _ in range(60):
         last = bonus(None, None, np.array([2, 2, 4]))
     after = bonus.errors()
     assert (last < 0.05 * first).all() and (after[[0, 1], 2] < 0.05 * before[[0, 1], 2]).all()
-    unseen = torch.tensor([[True, True, False, True, True, True]] * 2 + [[True, True, True, True, False, True]])
+    unseen = np.array([[True, True, False, True, True, True]] * 2 + [[True, True, True, True, False, True]])
     assert (after[unseen] / before[unseen]).mean() > 0.2
 
 
+def test_the_step_by_hand_is_the_one_of_automatic_gradients():
+    bonus, after = RandomNetworkDistillation(np.eye(5), 3, 1.0, numpy_rng(0, "step"), lr=0.1), np.array([0, 3, 3])
+    bonus(None, None, np.array([1, 3, 2]))  # away from the first weights
+    copies = [torch.tensor(w, requires_grad=True) for layer in bonus.predictor for w in layer]
+    x = torch.tensor(bonus.features[after])[:, None]
+    guess = (x @ copies[0] + copies[1]).relu() @ copies[2] + copies[3]
+    off = guess[:, 0] - torch.tensor(bonus.wanted[[0, 1, 2], after])
+    error = off.square().sum(-1) / torch.tensor(bonus.unit[:, 0])
+    error.sum().backward()
+    np.testing.assert_allclose(bonus(None, None, after), error.detach())
+    for ours, copy in zip((w for layer in bonus.predictor for w in layer), copies):
+        np.testing.assert_allclose(ours, (copy - 0.1 * copy.grad).detach(), atol=1e-12)
+
+
 def test_seeds_know_nothing_of_each_other():
-    pair = [RandomNetworkDistillation(np.eye(4), 2, 1.0, rng(0, "two")) for _ in range(2)]
+    pair = [RandomNetworkDistillation(np.eye(4), 2, 1.0, numpy_rng(0, "two")) for _ in range(2)]
     for _ in range(5):
         one, other = (b(None, None, np.array([1, last])) for b, last in zip(pair, (2, 3)))
         assert one[0] == other[0]
