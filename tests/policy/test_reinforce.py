@@ -56,6 +56,18 @@ def test_an_episode_each_and_nothing_after_its_end():
     assert all(torch.equal(a, b) for a, b in zip(vars(played).values(), vars(again).values()))
 
 
+def test_environments_are_shared_evenly():
+    with pytest.raises(ValueError, match="5 environments cannot be shared evenly by 2 learners"):
+        play_episodes(network(), cart_poles(5), rng(0, "play"), 5)
+
+
+def test_a_world_that_ends_at_once_is_an_episode_of_one_step():
+    walk = random_walk(1, 0.0, 1.0)
+    net = QNetwork((3, 2), 2, rng(0, "weights"))
+    *_, last = train(net, Crowd(walk, np.eye(3), 2 * 4), Config(updates=20, lr=0.3), rng(0, "run"))
+    assert (last["steps"] == 20 * 4).all() and (last["returns"] == 1).all()
+
+
 def test_the_log_probabilities_come_back_the_same():
     net = network()
     played = play_episodes(net, cart_poles(4, limit=20), rng(1, "play"), 1)

@@ -63,6 +63,11 @@ def play_episodes(network, envs, generator, seed, head=Softmax):
     """Every environment plays its first episode to the end.  -> Played"""
     states, _ = envs.reset(seed=seed)
     learners = network.learners
+    if len(states) % learners:
+        raise ValueError(
+            f"{len(states)} environments cannot be shared evenly by {learners} learners: make {learners} times as many "
+            f"as each is to play"
+        )
     alive, rows = np.ones(len(states), bool), []
     while alive.any():
         seen = torch.from_numpy(states).unflatten(0, (learners, -1))
