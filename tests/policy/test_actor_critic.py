@@ -13,7 +13,7 @@ from llmrl.policy.networks import ActorCritic, orthogonal_
 from llmrl.policy.residual import least_residual, squared_td_error
 from llmrl.policy.rollout import advantages, collect, examine, fresh_start
 from llmrl.policy.score import visits
-from llmrl.policy.trunks import pulls
+from llmrl.policy.trunks import pulls, reach
 from llmrl.rl.crowd import Crowd
 from llmrl.rl.mdp import MDP, absorbing
 from llmrl.rl.planning import policy_evaluation
@@ -138,6 +138,15 @@ def test_pulls_are_what_backward_leaves_in_the_trunk():
         left = torch.cat([p.grad.flatten(1) for p in network.actor.parameters()], 1)
         torch.testing.assert_close(actor + critic, left, atol=1e-6, rtol=1e-5)
         assert bool(critic.any()) == shared
+
+
+def test_separate_trunks_are_reached_by_their_own_loss_only():
+    for shared in (False, True):
+        network = ActorCritic(9, 4, (8,), shared=shared, generator=rng(0, "net"))
+        envs, config = crowd(4), Config(steps=10)
+        found = reach(network, collect(envs, network, fresh_start(envs, 0), 10, rng(0, "play")), config)
+        actor, critic = ([length > 0 for length in lengths.values()] for lengths in found.values())
+        assert actor == [True, shared, True, False] and critic == [shared, True, False, True]
 
 
 def test_a_workers_step_is_rmsprops():

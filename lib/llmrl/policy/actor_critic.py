@@ -20,7 +20,7 @@ from llmrl.rl.dqn import clip_each
 
 @dataclass(frozen=True)
 class Config:
-    """The dials of A2C; those of stable-baselines3 but for the step size, which suits RMSprop on small networks."""
+    """The dials of A2C, set as stable-baselines3 sets them."""
 
     updates: int = 1000
     steps: int = 5  # of every environment, per update: T
@@ -75,11 +75,14 @@ def gradient(network, rollout, config):
 
 
 def train(envs, network, config, generator, optimizer=None):
-    """A2C: yield a record after every update.  Its `step` counts steps of the environments, all of them together."""
+    """A2C: yield a record after every update, with the rollout it learned from.
+
+    Its `step` counts steps of the environments, all of them together.
+    """
     optimizer = optimizer or rmsprop(network, config.lr)
     start = fresh_start(envs, int(torch.randint(2**31, (), generator=generator)))
     for n in range(config.updates):
         rollout = collect(envs, network, start, config.steps, generator)
         lost, start = gradient(network, rollout, config), rollout.last
         optimizer.step()
-        yield {"step": (n + 1) * rollout.live.numel(), **lost, "finished": rollout.finished}
+        yield {"step": (n + 1) * rollout.live.numel(), **lost, "rollout": rollout}

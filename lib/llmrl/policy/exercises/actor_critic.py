@@ -21,7 +21,7 @@ POLICY = np.array([[0.5, 0.25, 0.25], [0.2, 0.2, 0.6]])
     title="The advantage of every action",
     signature="action_advantages(q: (S, A), policy: (S, A) chances) -> (S, A)",
     solution="llmrl.policy.advantages.action_advantages",
-    minutes=4,
+    minutes=5,
     difficulty=1,
     hints=(
         "V(s) is what one gets on average when the policy chooses: each Q(s, a) counts by the chance of a.",
@@ -66,7 +66,7 @@ def _loss(logp, values, entropy, adv, ret, config, actor=-1.0, critic=1.0, bonus
     title="What A2C minimises, and through what",
     signature="a2c_loss(logp: (B,), values: (B,), entropy: (B,), adv: (B,), ret: (B,), config) -> (B,)",
     solution="llmrl.policy.actor_critic.a2c_loss",
-    minutes=12,
+    minutes=15,
     difficulty=2,
     hints=(
         "Three terms: -logp adv, the squared error of the value times config.value_weight, minus entropy times "
@@ -109,7 +109,7 @@ def _misled(loss, leaves, names):
     reached = torch.autograd.grad(loss.sum(), leaves, allow_unused=True, materialize_grads=True)
     flows = {name: bool(gradient.any()) for name, gradient in zip(names, reached)}
     if flows["adv"]:
-        return "the value is right, but a gradient flows through adv: the critic would learn to praise what was likely"
+        return "the value is right, but a gradient flows through adv: it would teach the critic to make it small"
     if flows["ret"]:
         return "the value is right, but a gradient flows through ret: a target that moves with the guess is no target"
     for name in ("logp", "values", "entropy"):
@@ -128,7 +128,7 @@ FINAL = torch.tensor([[7.0, 4.0], [-6.0, 8.0], [2.0, 5.0]])
     title="What a time limit owes",
     signature="bootstrapped(rewards: (T, N), truncated: (T, N) bool, final_values: (T, N), gamma) -> (T, N)",
     solution="llmrl.policy.advantages.bootstrapped",
-    minutes=5,
+    minutes=6,
     difficulty=1,
     hints=(
         "Where the clock cut the episode, what would have followed is worth gamma V of the state it stopped in. "
