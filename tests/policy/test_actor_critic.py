@@ -93,7 +93,7 @@ def test_dials_that_make_no_sense_are_refused():
 
 
 def split(deterministic=False):
-    """A leads to B or C with equal chances; B pays 1 at its end, C nothing (Sutton and Barto, example 11.3)."""
+    """A leads to B or C with equal chances; B pays 1 at its end, C nothing (Sutton and Barto, example 11.2)."""
     P = np.zeros((4, 1, 4))
     P[0, 0, 1:3] = (1, 0) if deterministic else (0.5, 0.5)
     P[1, 0, 3] = P[2, 0, 3] = 1
