@@ -14,7 +14,7 @@ from llmrl.rl.mdp import MDP
 from llmrl.seeds import rng
 from llmrl.toy.cart_pole import cart_poles
 
-PLAN = Plan(updates=3, steps=32)
+PLAN = Plan(updates=3, steps=32, critic_steps=5)
 
 
 def ready(learners=2, envs=4):
@@ -97,7 +97,9 @@ def test_a_world_that_ends_at_once():
     P[:, :, 1] = 1.0
     world = MDP.checked(P, [[[0, 0], [0, 1]], [[0, 0], [0, 0]]], 0, [False, True])
     network = ActorCritic(2, 2, (4,), generator=rng(0, "weights"))
-    records = list(train(Crowd(world, np.eye(2), 6), network, Ascent(network, lr=0.1), Plan(10, 8), rng(0, "run")))
+    records = list(
+        train(Crowd(world, np.eye(2), 6), network, Ascent(network, lr=0.1), Plan(10, 8, critic_steps=5), rng(0, "run"))
+    )
     assert all(np.isfinite(record["kl"].numpy()).all() for record in records)
     with torch.no_grad():
         assert network.policy(torch.eye(2)).logps()[0, 1].exp() > 0.9  # it learned that action 1 pays

@@ -81,7 +81,7 @@ class Penalised:
     """PPO-Penalty's objective, and the price it sets after every update; adaptive=False leaves the price alone."""
 
     def __init__(self, target=0.01, beta=1.0, adaptive=True):
-        self.target, self.beta, self.adaptive = target, torch.as_tensor(float(beta)), adaptive
+        self.target, self.beta, self.adaptive = target, torch.as_tensor(beta, dtype=torch.float32), adaptive
 
     def __call__(self, ratio, adv, kl):
         return penalised(ratio, adv, kl, self.beta[..., None])
