@@ -14,9 +14,14 @@ from llmrl.lm.logprobs import masked_mean
 from llmrl.rlhf import kl
 
 
+def outside(ratio, low, high):
+    r"""Whether a ratio lies outside $[1-\epsilon_{low},1+\epsilon_{high}]$.  any shape, bool"""
+    return (ratio < 1 - low) | (ratio > 1 + high)
+
+
 def clip_fraction(ratio, live, low, high):
-    r"""The share of ratios outside $[1-\epsilon_{low},1+\epsilon_{high}]$.  ratio, live (..., B) -> (...)"""
-    return masked_mean(((ratio < 1 - low) | (ratio > 1 + high)).float(), live, -1)
+    """The share of ratios outside.  ratio, live (..., B) -> (...)"""
+    return masked_mean(outside(ratio, low, high).float(), live, -1)
 
 
 def moved(logp, old_logp, live):

@@ -19,6 +19,7 @@ from llmrl.policy import dials
 from llmrl.policy.rollout import advantages, by_learner, collect, fresh_start
 from llmrl.policy.surrogate import clip
 from llmrl.rl.dqn import clip_each
+from llmrl.rlhf import kl
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,17 @@ def loss(network, batch, config, details):
     logp, live = dist.logp(batch.actions), batch.live
     ratio = (logp - batch.old_logp).exp()
     adv = normalised(batch.adv, live) if details.normalise else batch.adv
-    actor = -masked_mean(clip(ratio, adv, config.clip, config.clip), live, -1)
-    critic = masked_mean(value_loss(values, batch.old_values, batch.ret, details.value_clip), live, -1)
-    entropy = masked_mean(dist.entropy(), live, -1)
+    actor = -clip(ratio, adv, config.clip, config.clip)
+    critic = value_loss(values, batch.old_values, batch.ret, details.value_clip)
+    entropy = dist.entropy()
+    bonus = config.entropy * entropy if config.entropy else 0.0  # nothing to differentiate
+    each = masked_mean(actor + config.critic * critic - bonus, live, -1)
     with torch.no_grad():
-        k1, k3 = dials.moved(logp, batch.old_logp, live)
-        clipped = dials.clip_fraction(ratio, live, config.clip, config.clip)
-    seen = {"k1": k1, "k3": k3, "clipped": clipped, "entropy": entropy, "actor": actor, "critic": critic}
-    return actor + config.critic * critic - config.entropy * entropy, {k: v.detach() for k, v in seen.items()}
+        outside = dials.outside(ratio, config.clip, config.clip).float()
+        k1, k3 = kl.k1(batch.old_logp, logp), kl.k3(batch.old_logp, logp)
+        items = {"actor": actor, "critic": critic, "entropy": entropy, "k1": k1, "k3": k3, "clipped": outside}
+        means = torch.stack(list(items.values()))  # (6, K, B)
+        return each, dict(zip(items, masked_mean(means, live.expand_as(means), -1)))
 
 
 def order(learners, items, generator, shuffle=True):

@@ -91,7 +91,7 @@ def td_loss(network, frozen, batch, gamma=0.99, double=False, error=F.smooth_l1_
 
 def clip_each(parameters, longest):
     """Shorten every learner's gradient to at most `longest`.  -> (N,) the lengths before"""
-    length = sum(p.grad.flatten(1).square().sum(1) for p in parameters).sqrt()
+    length = torch.cat([p.grad.flatten(1) for p in parameters], 1).norm(dim=1)
     scale = (longest / (length + 1e-6)).clamp(max=1.0)
     for p in parameters:
         p.grad.mul_(scale.view(-1, *[1] * (p.dim() - 1)))
