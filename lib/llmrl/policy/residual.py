@@ -1,10 +1,11 @@
 r"""Two gradients of one squared TD error: through the guess alone, or through the target as well.
 
 $(r+\gamma V(s')-V(s))^2$ has V in it twice. TD learning and every critic here hold the target fixed and move V(s): the
-semi-gradient. With the target left in the graph one gets the true gradient of the squared error, the residual gradient
-(Baird 1995), and it minimises what it promises; but the mean of a square holds the variance of the target too, and
-where the next state is random V can lower that variance by being wrong. Both agree where nothing is random.
-Left out: double sampling, which repairs the residual gradient with a second next state drawn from the same place.
+semi-gradient. With the target left in the graph one gets the true gradient of the squared error, the naive residual
+gradient (Sutton and Barto 2018, section 11.5), and it minimises what it promises; but the mean of a square holds the
+variance of the target too, and where the next state is random, by the world or by a policy that draws, V can lower that
+variance by being wrong. Both agree where nothing is random.
+Left out: double sampling, which repairs it with a second next state drawn from the same place (Baird 1995).
 
 Shapes: any (...); S states.
 """

@@ -109,7 +109,7 @@ def _misled(loss, leaves, names):
     reached = torch.autograd.grad(loss.sum(), leaves, allow_unused=True, materialize_grads=True)
     flows = {name: bool(gradient.any()) for name, gradient in zip(names, reached)}
     if flows["adv"]:
-        return "the value is right, but a gradient flows through adv: it would teach the critic to make it small"
+        return "the value is right, but a gradient flows through adv: it would teach the critic to make it low"
     if flows["ret"]:
         return "the value is right, but a gradient flows through ret: a target that moves with the guess is no target"
     for name in ("logp", "values", "entropy"):
