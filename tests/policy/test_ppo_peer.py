@@ -46,3 +46,11 @@ def test_an_update_is_theirs(details):
     log = model.logger.name_to_value
     assert log["train/approx_kl"] == pytest.approx(seen["k3"].item(), abs=1e-6)
     assert log["train/clip_fraction"] == pytest.approx(seen["clipped"].item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("enough, wanted", [(2, [128, 256]), (9, [128, 256, 384])])
+def test_theirs_is_looked_at_after_every_buffer_and_stops_when_told(enough, wanted):
+    seen, config = [], ppo.Config(steps=384, horizon=16, batch=64, epochs=1)
+    model = ppo_peer.their_ppo(ppo_peer.their_carts(8, 0, SCALE), config, 0)
+    ppo_peer.learn(model, config.steps, lambda step: seen.append(step) or len(seen) == enough)
+    assert seen == wanted

@@ -47,16 +47,19 @@ def their_carts(count, seed, scale):
 
 
 def learn(model, steps, look):
-    """Let theirs learn, and look(step) before every buffer and at the end."""
+    """Let theirs learn, and look(step) after every buffer; it stops when that is True."""
     from stable_baselines3.common.callbacks import BaseCallback
 
     class Watch(BaseCallback):
+        stop = False
+
         def _on_rollout_start(self):
-            if self.num_timesteps:
-                look(self.num_timesteps)
+            self.stop = bool(self.num_timesteps and look(self.num_timesteps))
 
         def _on_step(self):
-            return True
+            return not self.stop
 
-    model.learn(steps, callback=Watch(), log_interval=10**9)
-    look(model.num_timesteps)
+    watch = Watch()
+    model.learn(steps, callback=watch, log_interval=10**9)
+    if not watch.stop:
+        look(model.num_timesteps)
