@@ -57,7 +57,7 @@ METHODS = (
     Placed("expected SARSA", 0, "own", True, "control.sarsa", "rl.control.expected_sarsa_target"),
     Placed("REINFORCE", 1, "own", False, "pg.reinforce", "policy.reinforce.train"),
     Placed("GRPO", 1, "own", False, "grpo.loss", "policy.group.train"),
-    Placed("RLOO", 1, "own", False, "grpo.relatives", "policy.relatives.RLOO"),
+    Placed("RLOO", 1, "own", False, "grpo.relatives", "policy.surrogate.relative"),
     Placed("GAIL", 1, "own", False, "il.gail"),
     Placed("A2C, A3C", 2, "own", True, "ac.a2c_a3c", "policy.actor_critic.train"),
     Placed("TRPO", 2, "own", True, "ppo.trpo", "policy.trpo.step"),
