@@ -124,7 +124,7 @@ def _total(x, mask):
     difficulty=2,
     hints=(
         'how.average is "answer", "token" or "length"; with "length", how.length is the constant. masked_mean(x, mask, '
-        "dim) leaves out what the mask does.",
+        "dim) of llmrl.lm.logprobs leaves out what the mask does, and is 0 where nothing is left.",
         '"answer": masked_mean(x, mask, 1).mean(). "token": masked_mean(x, mask). "length": the masked sum over '
         "len(x) * how.length. torch.where(mask, x, 0.0) forgets padding that is nan.",
     ),
