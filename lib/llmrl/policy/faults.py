@@ -57,7 +57,7 @@ def old_logp_renewed(network, batch, config, details):
 
 FAULTS = {
     "none": Fault("nothing is wrong"),
-    "large steps": Fault("the learning rate is 30 times too large", {"lr": 0.03}),
+    "large steps": Fault("the learning rate is 0.03, 30 times what it should be", {"lr": 0.03}),
     "large rewards": Fault(
         "rewards are a hundred times as large, and the critic has to learn it", prepare=rewards_large
     ),
@@ -65,7 +65,7 @@ FAULTS = {
     "old = new": Fault("old log-probabilities are renewed in every minibatch", loss=old_logp_renewed),
     "ends": Fault("ends of episodes are ignored", prepare=ends_ignored),
     "no critic": Fault("the critic's loss has weight 0", {"critic": 0.0}),
-    "entropy": Fault("the entropy bonus weighs 100 times too much", {"entropy": 1.0}),
+    "entropy": Fault("the entropy bonus has weight 1, where 0 to 0.01 is usual", {"entropy": 1.0}),
     "shift": Fault("states are stored one step late", prepare=states_shifted),
 }
 
