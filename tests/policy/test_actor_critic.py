@@ -76,6 +76,7 @@ def test_learners_learn_as_if_alone():
             torch.testing.assert_close(own.grad[0], all_.grad[k])
 
 
+@pytest.mark.slow
 def test_it_learns_a_grid():
     generator = rng(0, "grid")
     network = orthogonal_(ActorCritic(9, 4, (16,), learners=3, generator=generator), generator)
