@@ -16,6 +16,7 @@ import torch
 
 from llmrl.lm.logprobs import masked_mean
 from llmrl.policy import trpo
+from llmrl.policy.dials import outside
 from llmrl.policy.penalty import adapt, penalised
 from llmrl.policy.rollout import advantages, by_learner, collect, fresh_start
 from llmrl.policy.surrogate import clip
@@ -146,9 +147,9 @@ def distance(network, old, batch):
     dist = network.policy(batch.states)
     kl = old.kl(dist)
     ratio = (dist.logp(batch.actions) - old.logp(batch.actions)).exp()
-    outside = ((ratio - 1).abs() > 0.2).to(kl.dtype)
+    beyond = outside(ratio, 0.2, 0.2).to(kl.dtype)
     largest = torch.where(batch.live, kl, 0.0).amax(1)
-    return {"kl": masked_mean(kl, batch.live, 1), "largest": largest, "outside": masked_mean(outside, batch.live, 1)}
+    return {"kl": masked_mean(kl, batch.live, 1), "largest": largest, "outside": masked_mean(beyond, batch.live, 1)}
 
 
 def train(envs, network, improve, plan, generator):

@@ -14,9 +14,10 @@ Shapes: S states, A actions; policies (S, A) of chances, float64.
 
 import numpy as np
 
+from llmrl.policy.advantages import action_advantages
 from llmrl.policy.score import visits
 from llmrl.rl.mdp import probabilities
-from llmrl.rl.planning import policy_evaluation, q_from_v, v_from_q
+from llmrl.rl.planning import policy_evaluation, q_from_v
 
 
 def performance(mdp, policy, gamma):
@@ -27,7 +28,7 @@ def performance(mdp, policy, gamma):
 def advantage(mdp, policy, gamma):
     r"""$A_\pi(s,a)=q_\pi(s,a)-v_\pi(s)$.  -> (S, A)"""
     q = q_from_v(mdp.P, mdp.R, policy_evaluation(mdp.P, mdp.R, policy, gamma), gamma)
-    return q - v_from_q(q, policy)[:, None]
+    return action_advantages(q, probabilities(policy, mdp.actions))
 
 
 def gain(mdp, policy, old, gamma, on=None):

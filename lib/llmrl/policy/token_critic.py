@@ -15,13 +15,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from llmrl import seeds
 from llmrl.lm.logprobs import masked_mean, token_logp
 from llmrl.lm.model import Linear
 from llmrl.lm.training import adamw, update
 from llmrl.policy.advantages import gae
 from llmrl.policy.dials import explained_variance
-from llmrl.policy.group import collect, in_pieces, judged
+from llmrl.policy.group import gather, in_pieces
 from llmrl.policy.surrogate import averaged, surrogate
 
 
@@ -100,9 +99,8 @@ def train(model, critic, ask, plan, fit=CriticPlan(), seed=0):
     """
     optimizer, critic_optimizer = adamw(model, plan.lr), adamw(critic, fit.lr)
     for step in range(plan.steps):
-        prompts, judge = ask(step)
-        ids, mask, logp, said = collect(model, prompts, plan, seeds.rng(seed, "answers", step))
-        told, rewards = mask[:, 1:], judged(judge, said, plan)  # (B, T-1), (P, G)
+        (ids, mask, logp), rewards, said = gather(model, ask, plan, step, seed)  # rewards (P, G)
+        told = mask[:, 1:]  # (B, T-1)
         with torch.no_grad():
             values = in_pieces(lambda rows: critic(rows)[:, :-1], ids, mask, plan.pieces)  # (B, T-1): before each token
         adv, ret = token_advantages(token_rewards(rewards.flatten(), told), values, told, fit)
