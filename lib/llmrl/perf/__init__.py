@@ -1,0 +1,1 @@
+"""Performance: what memory, arithmetic and moving bytes cost, and how to pay less."""
