@@ -1,10 +1,12 @@
 r"""More than one answer: keep the best, or ask for a majority.
 
 Best-of-N needs a score and is as good as the score; a majority vote needs none and is as good as the most frequent
-answer. Left out so far: trees.
+answer. A tree search looks at unfinished answers: llmrl.reasoning.mcts. Left out here: trees of other kinds.
 """
 
 from collections import Counter
+
+from llmrl.reasoning.mcts import mcts  # noqa: F401  one of the three ways to search
 
 
 def best_of_n(answers, scores):
