@@ -20,17 +20,22 @@ from llmrl.toy import checkpoints
 QUIET = {"use_cpu": True, "bf16": False, "activation_checkpointing": False, "report_to": "none", "disable_tqdm": True}
 
 
-def their_trainer(model, prompts, reward, kind="GRPO", **options):
-    """TRL's trainer of a copy of the model, options for its config.  prompts: messages; reward(text) -> number"""
+def their_trainer(model, prompts, reward, kind="GRPO", reference=None, **options):
+    """TRL's trainer of a copy of the model, options for its config.  prompts: messages; reward(text) -> number
+
+    With beta > 0 TRL reads its reference from the folder that the model's configuration names: reference.
+    """
     import trl
     from datasets import Dataset
     from transformers import AutoTokenizer, PrinterCallback
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    policy = model.to_transformers()
+    policy.config._name_or_path = str(reference or "")
     options = {"beta": 0.0, "per_device_train_batch_size": 8, "save_strategy": "no", "logging_strategy": "no"} | options
     trainer = getattr(trl, f"{kind}Trainer")(
-        model=model.to_transformers(),
+        model=policy,
         reward_funcs=lambda completions, **rest: [float(reward(c[0]["content"])) for c in completions],
         args=getattr(trl, f"{kind}Config")(output_dir=tempfile.mkdtemp(), **QUIET, **options),
         train_dataset=Dataset.from_list([{"prompt": messages} for messages in prompts]),

@@ -38,8 +38,12 @@ class Tree:
 
     def answer_logp(self, scores):
         r"""A softmax at every node, multiplied along each path.  scores (N), any numbers -> (Y)"""
+        return self.step_logp(scores).sum(1)
+
+    def step_logp(self, scores):
+        """The same, token by token: log-probabilities along each answer, 0 behind its end.  scores (N) -> (Y, T)"""
         chosen = scores - self.above(scores)[self.parent]  # (N): log-probability of each token where it stands
-        return torch.cat([chosen, chosen.new_zeros(1)])[self.path].sum(1)
+        return torch.cat([chosen, chosen.new_zeros(1)])[self.path]
 
     def above(self, scores):
         """logsumexp of the scores of each node's children.  (N) -> (N + 1), the root last"""
