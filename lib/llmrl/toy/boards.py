@@ -4,8 +4,8 @@ Two players put their own mark on a board in turn; who has `line` marks in a row
 full board is a draw. In tic-tac-toe any free cell may be taken; with gravity a counter falls to the lowest free cell of
 its column (Connect Four, made smaller). A state is two sets of cells as the bits of two whole numbers: the marks of the
 player to move, and those of the other. Seen that way the board looks the same to both players.
-`solve` writes down what every position is worth under perfect play.
-Left out: games in which a player moves twice or passes, and symmetries, which would save a part of the table.
+`solve` writes down what every position is worth under perfect play. Turned and mirrored boards are the same game.
+Left out: games in which a player moves twice or passes.
 """
 
 from dataclasses import dataclass
@@ -78,6 +78,29 @@ class Board:
             if theirs & line == line:
                 return -1.0
         return 0.0 if mine | theirs == self.full else None
+
+    @cached_property
+    def moves(self):
+        """The number of different actions: actions are 0 to moves - 1."""
+        return self.columns if self.gravity else self.rows * self.columns
+
+    @cached_property
+    def symmetries(self):
+        """Ways to turn and mirror the board: for every cell the cell that takes its place, the board itself first."""
+        grid = [[r * self.columns + c for c in range(self.columns)] for r in range(self.rows)]
+        mirror, flip = [row[::-1] for row in grid], grid[::-1]
+        found = [grid, mirror] if self.gravity else [grid, mirror, flip, [row[::-1] for row in flip]]
+        if not self.gravity and self.rows == self.columns:
+            found += [list(zip(*rows)) for rows in found]
+        return tuple(tuple(cell for row in rows for cell in row) for rows in found)
+
+    def turned(self, state, symmetry):
+        """The state with every cell moved to its new place."""
+        return tuple(sum(1 << new for old, new in enumerate(symmetry) if marks >> old & 1) for marks in state)
+
+    def canonical(self, state):
+        """One and the same state for all that are turned or mirrored into each other."""
+        return min(self.turned(state, symmetry) for symmetry in self.symmetries)
 
     def drawn(self, state):
         """The board in letters: x moves first."""
