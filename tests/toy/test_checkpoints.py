@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from llmrl import seeds
 from llmrl.lm.decoding import Sampling
 from llmrl.lm.logprobs import token_logp
-from llmrl.toy import checkpoints, files, recipes, tasks
+from llmrl.rlhf import reward_model
+from llmrl.toy import checkpoints, files, preferences, recipes, tasks
 from llmrl.toy.arithmetic import wrote_steps
-from llmrl.tuning import sft
+from llmrl.tuning import chat, sft
 
 load = cache(checkpoints.load)  # nobody here changes a weight
+WRITERS = [name for name in checkpoints.ABOUT if name not in checkpoints.SCORERS]
 
 
 @cache
@@ -107,7 +109,7 @@ def test_the_reasoning_base_is_right_more_often_with_steps_and_has_room():
     assert with_steps > without + 0.1 and 0.3 < without < 0.7 and with_steps > 0.6
 
 
-@pytest.mark.parametrize("name", checkpoints.ABOUT)
+@pytest.mark.parametrize("name", WRITERS)
 def test_transformers_opens_it_with_equal_logits_and_encodings(name):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -127,16 +129,57 @@ def test_it_is_small_and_trained_as_its_recipe_says(name):
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 4_000_000
     losses = json.loads((folder / "loss.json").read_text())
     assert len(losses) == recipes.RECIPES[name].plan.steps
-    assert sum(losses[-50:]) < 0.5 * sum(losses[:50])
+    assert sum(losses[-50:]) < (0.75 if name in checkpoints.SCORERS else 0.5) * sum(losses[:50])
 
 
-@pytest.mark.parametrize("name", checkpoints.ABOUT)
+@pytest.mark.parametrize("name", WRITERS)
 def test_it_is_loaded_ready_to_be_asked_and_rolls_no_global_dice(name):
     before = torch.get_rng_state()
     first, second = checkpoints.load(name), checkpoints.load(name)
     assert torch.equal(before, torch.get_rng_state())
     assert not first.training and first.embed.weight is not second.embed.weight
     assert first.config.vocab == len(checkpoints.tokenizer().tokens)
+
+
+@cache
+def scored(n=512):
+    """Fresh pairs as the reward model's were labelled: their difference of gold rewards, and of scores.  two of (n,)"""
+    rows = preferences.pairs(n, "checkpoint test", recipes.COMPARED)
+    judge, prompts = reward_model.shipped(), [row["prompt"] for row in rows]
+    sides = [reward_model.rated(judge, prompts, [row[side] for row in rows]) for side in ("chosen", "rejected")]
+    gap = torch.tensor([row["gold_chosen"] - row["gold_rejected"] for row in rows])
+    return gap, sides[0] - sides[1]
+
+
+def test_the_reward_model_ranks_fresh_pairs_nearly_as_well_as_its_labels_allow():
+    gap, margin = scored()
+    labels, gold = (margin > 0).float().mean(), ((margin > 0) == (gap > 0))[gap != 0].float().mean()
+    ceiling = (gap.abs() / recipes.COMPARED.temperature).sigmoid().mean()
+    assert 0.72 < labels < ceiling + 0.05 and gold > 0.78  # measured: see the lesson on reward models
+
+
+def test_the_reward_models_scores_follow_the_gold_reward():
+    gap, margin = scored()
+    assert torch.corrcoef(torch.stack([gap, margin]))[0, 1] > 0.75
+
+
+def test_transformers_opens_the_reward_model_with_equal_scores():
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    folder, ours = checkpoints.folder("reward_model"), reward_model.shipped()
+    peer = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True)
+    said = ["Gladly. The flag of Velo is red.", "Go away.", "So they say. It is a long story. Many went there."]
+    rows = [chat.render(chat.exchange("Tell me about Velo.", text))[0] for text in said]
+    ids, mask = reward_model.padded(rows)
+    with torch.no_grad():
+        theirs = peer(ids, attention_mask=mask.long()).logits.squeeze(-1)
+    torch.testing.assert_close(ours.score(rows), theirs, atol=1e-4, rtol=1e-5)
+    assert not ours.training and len(AutoTokenizer.from_pretrained(folder, local_files_only=True)) == 512
+
+
+def test_a_reward_model_is_not_loaded_as_a_language_model():
+    with pytest.raises(ValueError, match="reward_model scores answers and writes none: .*reward_model.shipped"):
+        checkpoints.load("reward_model")
 
 
 @pytest.mark.parametrize("name, near", [("sfft", "sft"), ("Base", "base"), ("reasoning", "reasoning_base")])

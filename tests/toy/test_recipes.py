@@ -127,6 +127,19 @@ def test_a_state_on_another_base_is_refused(tmp_path, monkeypatch):
         cook("sft", replace(QUICK, start="base"), tmp_path, tmp_path / "state", SHARE)
 
 
+def test_a_reward_model_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    cook("base", QUICK, tmp_path, tmp_path / "state", SHARE)
+    judging = replace(recipes.RECIPES["reward_model"], start="base", plan=Plan(steps=4, warmup=1))
+    with monkeypatch.context() as patch:
+        stop_after(patch, states=1)
+        with pytest.raises(KeyboardInterrupt):
+            cook("judge", judging, tmp_path, tmp_path / "state", 0.002)
+    cook("judge", judging, tmp_path, tmp_path / "state", 0.002)
+    cook("straight", judging, tmp_path, tmp_path / "state", 0.002)
+    assert contents(tmp_path / "judge") == contents(tmp_path / "straight")
+    assert "score.weight" in load_file(tmp_path / "judge" / "model.safetensors")
+
+
 def test_a_recipe_without_its_base_says_which(tmp_path):
     with pytest.raises(FileNotFoundError, match="sft starts from .*base, which is missing: train base first"):
         cook("sft", replace(QUICK, start="base"), tmp_path, tmp_path / "state", SHARE)

@@ -1,7 +1,8 @@
 """The trained models that ship with the course, loaded by name.
 
-`base` has read the corpus; `sft` also answers; `reasoning_base` adds, and now and then writes its steps. Each is a
-folder in the hub's format, so transformers opens it as well. Left out: models for one lesson only, which that lesson's
+`base` has read the corpus; `sft` also answers; `reasoning_base` adds, and now and then writes its steps; `reward_model`
+scores answers and is no language model (llmrl.rlhf.reward_model.shipped loads it). Each is a folder in the hub's
+format, so transformers opens it as well. Left out: models for one lesson only, which that lesson's
 own make target ships.
 """
 
@@ -17,7 +18,9 @@ ABOUT = {
     "base": "has read the corpus and continues any text",
     "sft": "tuned on every task: answers, refuses, tells",
     "reasoning_base": "tuned on sums only, and writes its steps in one answer out of five",
+    "reward_model": "scores answers to open questions, learned from pairs",
 }
+SCORERS = ("reward_model",)  # what has a head of one number and no next token
 
 
 def folder(name):
@@ -32,7 +35,9 @@ def folder(name):
 
 
 def load(name, device=None):
-    """A checkpoint as a model ready to be asked."""
+    """A language model ready to be asked."""
+    if name in SCORERS:
+        raise ValueError(f"{name} scores answers and writes none: llmrl.rlhf.reward_model.shipped() loads it")
     return TinyLM.load(folder(name)).to(device or "cpu")
 
 

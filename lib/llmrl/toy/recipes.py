@@ -1,10 +1,10 @@
 """How the shipped checkpoints were trained: `make checkpoints`.
 
-A recipe is a starting point, a plan and batches that depend on the step's number alone. The state of a run is written
-whole every few hundred steps, so an interrupted run goes on where it stopped and ends with the same weights; a state
-remembers how its run began and serves no other. The tokenizer is trained first, on the corpus and on the words of the
-chat template. `--smoke` runs every recipe for a few steps on a little of the data, into another folder, to see that all
-of it works. Left out: choosing these settings, which was done by trying.
+A recipe is a starting point, a plan, batches that depend on the step's number alone, and a loss on them. The state of
+a run is written whole every few hundred steps, so an interrupted run goes on where it stopped and ends with the same
+weights; a state remembers how its run began and serves no other. The tokenizer is trained first, on the corpus and on
+the words of the chat template. `--smoke` runs every recipe for a few steps on a little of the data, into another
+folder, to see that all of it works. Left out: choosing these settings, which was done by trying.
 """
 
 import argparse
@@ -24,15 +24,19 @@ from tqdm import tqdm
 from llmrl import seeds
 from llmrl.lm.model import Config, TinyLM
 from llmrl.lm.tokenizer import BPE
-from llmrl.lm.training import Plan, adamw, sample_batches, text_batches, train
+from llmrl.lm.training import Plan, adamw, next_token_loss, sample_batches, text_batches, train
+from llmrl.preference.train import rendered
+from llmrl.rlhf import reward_model
 from llmrl.storage import write_whole
-from llmrl.toy import checkpoints, files, tasks, telling
+from llmrl.toy import checkpoints, files, preferences, tasks, telling
 from llmrl.toy.make import SEED
 from llmrl.tuning import sft
 
 STATE_EVERY = 200
 SMOKE = 0.02  # share of the data that a smoke run reads
 WRITES_STEPS = 0.2  # how often the reasoning base writes its steps
+PAIRS = 10_000  # that the reward model may learn from
+COMPARED = preferences.Labels(temperature=0.5)  # how the reward model's pairs were labelled: Bradley-Terry's own noise
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Recipe:
     start: str | None
     plan: Plan
     batches: Callable
+    loss: Callable = next_token_loss
+    model: Callable = lambda lm: lm  # what is trained, given the language model
 
 
 def corpus(share=1.0):
@@ -73,10 +79,20 @@ def adding(tokenizer, share):
     return sample_batches(sft.samples(talks, tokenizer), 48, lambda step: seeds.rng(SEED, "adding", step))
 
 
+def comparing(tokenizer, share):
+    """Pairs of answers to the open question, labelled by the gold reward with noise."""
+    rows = preferences.pairs(int(PAIRS * share), f"{SEED} comparing", COMPARED)
+    pairs = [(chosen[0], rejected[0]) for chosen, rejected in rendered(rows, tokenizer)]
+    return reward_model.pair_batches(pairs, 16, lambda step: seeds.rng(SEED, "comparing", step))
+
+
 RECIPES = {
     "base": Recipe(None, Plan(steps=3600, lr=4e-3, warmup=50, final=0.02), reading),
     "sft": Recipe("base", Plan(steps=1500, lr=2e-3, final=0.02), answering),
     "reasoning_base": Recipe("base", Plan(steps=900, lr=2e-3, final=0.02), adding),
+    "reward_model": Recipe(
+        "sft", Plan(steps=640, lr=1e-3, final=0.02), comparing, reward_model.batch_loss, reward_model.RewardModel
+    ),
 }
 
 
@@ -128,10 +144,11 @@ def cook(name, recipe, into, work, share=1.0):
         )
     tokenizer = BPE.load(into / recipe.start) if recipe.start else learn_tokenizer(share)
     model = TinyLM.load(into / recipe.start) if recipe.start else TinyLM(Config(), seeds.rng(SEED, name))
+    model = recipe.model(model)
     optimizer, batch = adamw(model, recipe.plan.lr, recipe.plan.weight_decay), recipe.batches(tokenizer, share)
     state, begin = work / f"{name}.safetensors", beginning(recipe.plan, model, batch)
     losses = restore_state(state, model, optimizer, begin) if state.exists() else []
-    steps = train(model, batch, recipe.plan, optimizer, len(losses))
+    steps = train(model, batch, recipe.plan, optimizer, len(losses), recipe.loss)
     for record in tqdm(steps, name, total=recipe.plan.steps, initial=len(losses), unit="step"):
         losses.append(round(record["loss"], 4))
         if len(losses) % STATE_EVERY == 0:
