@@ -124,7 +124,7 @@ def draw_methods(axes, runs, methods=METHODS):
         cells = [[m for m in methods if (m.told, m.learns) == (told, column)] for column in range(len(LEARNS))]
         for column, cell in enumerate(cells):
             for place, method in enumerate(cell):
-                _box(axes, column, row + place, method.label, method.concept in runs)
+                box(axes, column, row + place, method.label, method.concept in runs)
         rows.append((row, TOLD[told]))
         row += max(map(len, cells)) + 0.6
     for start, words in rows:
@@ -137,10 +137,11 @@ def draw_methods(axes, runs, methods=METHODS):
     return axes
 
 
-def _box(axes, column, row, words, runs):
+def box(axes, column, row, words, runs):
+    """A name on the map: filled where a lesson runs it."""
     face, ink, edge = ("policy", "white", "policy") if runs else ("white", "#6A6A6A", "#BBBBBB")
-    box = {"boxstyle": "square,pad=0.18", "facecolor": face, "edgecolor": edge}
-    axes.text(column, row, words, color=ink, fontsize=8.5, ha="center", va="center", bbox=box)
+    frame = {"boxstyle": "square,pad=0.18", "facecolor": face, "edgecolor": edge}
+    axes.text(column, row, words, color=ink, fontsize=8.5, ha="center", va="center", bbox=frame)
 
 
 def link(lesson, here):
@@ -160,9 +161,13 @@ def show_links(course, runs, here, methods=METHODS):
         uses = f"<code>{method.library}</code>" if method.library else "–"
         rows.append((method.name, LEARNS[method.learns], told, "yes" if method.bootstraps else "no", place, uses))
     head = ("method", "learns", "is told", "bootstraps", "runs in", "in llmrl")
+    plain = "\n".join(f"{m.name}: {of[m.concept].name}" for m in methods)
+    emit({"text/html": folded(page(head, rows), f"{len(rows)} methods and where they run"), "text/plain": plain})
+
+
+def page(head, rows):
+    """A table whose cells may hold links."""
     cell = 'style="text-align:left;padding:2px 8px"'
     lines = "".join(f"<tr>{''.join(f'<td {cell}>{text}</td>' for text in row)}</tr>" for row in rows)
     heads = "".join(f'<th scope="col" {cell}>{text}</th>' for text in head)
-    plain = "\n".join(f"{m.name}: {of[m.concept].name}" for m in methods)
-    page = f"<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
-    emit({"text/html": folded(page, f"{len(rows)} methods and where they run"), "text/plain": plain})
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
