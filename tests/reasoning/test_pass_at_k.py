@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrl.reasoning.pass_at_k import curve, pass_at_k, plugged_in
+from llmrl.reasoning.pass_at_k import curve, pass_at_k, plugged_in, tries_for
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8])
@@ -54,6 +54,25 @@ def test_a_curve_is_the_mean_with_its_error():
     means, errors = curve([0, 4, 4, 0], 4, [1, 2])
     assert means == pytest.approx([0.5, 0.5]) and errors == pytest.approx([(1 / 3) ** 0.5 / 2] * 2)
     assert curve([1], 2, [1])[0] == [0.5] and curve([1], 2, [1])[1][0] != curve([1], 2, [1])[1][0]  # nan
+
+
+def test_tries_for_a_target():
+    assert tries_for([2, 2], 4, 0.5) == 1 and tries_for([2, 2], 4, 0.51) == 2 and tries_for([2, 2], 4, 1.0) == 3
+    assert tries_for([0, 4], 4, 0.5) == 1 and tries_for([0, 4], 4, 0.6) is None  # one prompt is never solved
+    assert tries_for([1], 8, 1.0) == 8
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=4), st.floats(0.01, 1))
+def test_the_tries_are_enough_and_one_less_is_not(right, target):
+    k = tries_for(right, 12, target)
+    reached = [pass_at_k(right, 12, k).mean().item() for k in range(1, 13)]
+    assert k == next((i + 1 for i, share in enumerate(reached) if share >= target - 1e-12), None)
+
+
+@pytest.mark.parametrize("target", [0, -0.1, 1.1, float("nan")])
+def test_a_target_that_is_no_share(target):
+    with pytest.raises(ValueError, match=r"target must be a share in \(0, 1\]"):
+        tries_for([1], 2, target)
 
 
 @pytest.mark.parametrize("right, n, k, says", [

@@ -23,7 +23,8 @@ QUIET = {"use_cpu": True, "bf16": False, "activation_checkpointing": False, "rep
 def their_trainer(model, prompts, reward, kind="GRPO", reference=None, **options):
     """TRL's trainer of a copy of the model, options for its config.  prompts: messages; reward(text) -> number
 
-    With beta > 0 TRL reads its reference from the folder that the model's configuration names: reference.
+    A prompt may be a row {"prompt": messages, name: value, ...}, whose other columns reward gets by name. With beta > 0
+    TRL reads its reference from the folder that the model's configuration names: reference.
     """
     import trl
     from datasets import Dataset
@@ -33,12 +34,19 @@ def their_trainer(model, prompts, reward, kind="GRPO", reference=None, **options
     logging.disable_progress_bar()
     policy = model.to_transformers()
     policy.config._name_or_path = str(reference or "")
+    rows = [prompt if isinstance(prompt, dict) else {"prompt": prompt} for prompt in prompts]
+    others = [name for name in rows[0] if name != "prompt"]
+
+    def judge(completions, **columns):
+        told = [{name: columns[name][i] for name in others} for i in range(len(completions))]
+        return [float(reward(c[0]["content"], **row)) for c, row in zip(completions, told)]
+
     options = {"beta": 0.0, "per_device_train_batch_size": 8, "save_strategy": "no", "logging_strategy": "no"} | options
     trainer = getattr(trl, f"{kind}Trainer")(
         model=policy,
-        reward_funcs=lambda completions, **rest: [float(reward(c[0]["content"])) for c in completions],
+        reward_funcs=judge,
         args=getattr(trl, f"{kind}Config")(output_dir=tempfile.mkdtemp(), **QUIET, **options),
-        train_dataset=Dataset.from_list([{"prompt": messages} for messages in prompts]),
+        train_dataset=Dataset.from_list(rows),
         processing_class=AutoTokenizer.from_pretrained(checkpoints.folder("base"), local_files_only=True),
     )
     trainer.remove_callback(PrinterCallback)

@@ -33,6 +33,14 @@ def curve(right, n, ks):
     return found.mean(1).tolist(), errors.tolist()
 
 
+def tries_for(right, n, target):
+    """The smallest k whose mean pass@k reaches the target; None where even k = n does not.  right (P,)"""
+    if not 0 < target <= 1:
+        raise ValueError(f"target must be a share in (0, 1], got {target!r}: the pass@1 of another model, for example")
+    reached = (k for k in range(1, n + 1) if pass_at_k(right, n, k).mean() >= target - 1e-12)
+    return next(reached, None)
+
+
 def _checked(right, n):
     right = torch.as_tensor(right, dtype=torch.float64)
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:

@@ -20,7 +20,7 @@ FORM = re.compile(rf"(?:{STEP.pattern}, )+so \d+")
 
 
 def sums(n, digits, seed, test=False):
-    """n sums of numbers with digits[0] and digits[1] digits, all from the training part or all from the held-out tenth."""
+    """n sums of numbers with digits[0] and digits[1] digits, for training or from the held-out tenth."""
     if not isinstance(n, int) or n < 1 or len(digits) != 2 or not all(d in range(1, 10) for d in digits):
         raise ValueError(f"sums need n of at least 1 and two numbers of digits from 1 to 9, got {n!r} and {digits!r}")
     pick, found = random.Random(derive(seed, "sums", *digits, test)), []
