@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmrl.reasoning.mcts import Node, back_up, best, expand, mcts, puct, rollout, select, simulate, uct, visits
+from llmrl.reasoning.mcts import (
+    Node,
+    back_up,
+    best,
+    credits,
+    expand,
+    mcts,
+    puct,
+    rollout,
+    select,
+    simulate,
+    uct,
+    visits,
+)
 from llmrl.seeds import numpy_rng
 from llmrl.toy.boards import TIC_TAC_TOE, perfect, read, solve
 
@@ -50,6 +63,13 @@ def test_a_value_is_seen_by_who_moved():
     assert [node.W for node in path] == [-1.0, 1.0, -1.0] and [node.N for node in path] == [1, 1, 1]
     back_up(path, 0.5, players=1)
     assert [node.Q for node in path] == [-0.25, 0.75, -0.25]
+
+
+@given(st.floats(-1, 1), st.integers(1, 8), st.integers(1, 2))
+def test_credits_change_sides_at_every_step(value, nodes, players):
+    got = credits(value, nodes, players)
+    assert len(got) == nodes and got[-1] == (value if players == 1 else -value)
+    assert all(a == (b if players == 1 else -b) for a, b in zip(got, got[1:]))
 
 
 def test_selection_goes_to_the_highest_score_and_plays_the_move():

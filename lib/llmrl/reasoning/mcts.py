@@ -82,13 +82,21 @@ def rollout(game, state, generator):
     return -value if game.players == 2 and turns % 2 else value
 
 
+def credits(value, nodes, players):
+    """What a leaf's value, as its player to move sees it, adds to each node on the way, as its own mover sees it.
+
+    -> as many numbers as nodes, the root's first
+    """
+    if players == 1:
+        return [value] * nodes
+    return [-value if (nodes - i) % 2 else value for i in range(nodes)]
+
+
 def back_up(path, value, players):
-    """Add a leaf's value, as its player to move sees it, to every node on the way, as its own mover sees it."""
-    for node in reversed(path):
-        if players == 2:
-            value = -value
+    """Count a leaf's value at every node on the way."""
+    for node, credit in zip(path, credits(value, len(path), players)):
         node.N += 1
-        node.W += value
+        node.W += credit
 
 
 def simulate(game, root, evaluate, c):
