@@ -1,8 +1,9 @@
 r"""Beam search over steps: draw a few next steps, keep the ones a verifier likes, go on from there.
 
 Best-of-N judges whole answers, so one wrong step spoils all that comes after it. Here every beginning that is kept is
-continued `draws` times to the end of its next step, all of them are judged, and the `width` best stay. A mistake costs
-one step and not the rest of the answer. What a search costs is counted in tokens that were generated.
+continued `draws` times to the end of its next step, all of them are judged, and the `width` best stay, the likelier
+first among equals. A mistake costs one step and not the rest of the answer. What a search costs is counted in tokens
+that were generated.
 Left out: the time the verifier takes.
 
 Shapes: P prompts.
@@ -39,6 +40,7 @@ class Begun:
 
     ids: tuple = ()
     score: float = 0.0
+    logp: float = 0.0
     done: bool = False
 
 
@@ -57,12 +59,19 @@ def step_beam(model, prompts, judge, plan=StepPlan(), sampling=Sampling(temperat
             stop=tuple(marks(tokenizer)), generator=generator,
         )  # fmt: skip
         found = [[begun for begun in row if begun.done] for row in kept]
-        for (p, begun), ids, said in zip(asked, drawn.ids.tolist(), drawn.mask.sum(1).tolist()):
+        logps = drawn.logp.sum(1).tolist()
+        for (p, begun), ids, said, logp in zip(asked, drawn.ids.tolist(), drawn.mask.sum(1).tolist(), logps):
             spent[p] += said
             longer = begun.ids + tuple(ids[:said])
             done = longer[-1] == tokenizer.im_end_id
             score = float(judge(p, tokenizer.decode(longer[:-1] if done else longer)))
-            found[p].append(Begun(longer, score, done))
-        kept = [sorted(dict.fromkeys(row), key=lambda b: -b.score)[: plan.width] for row in found]
-    best = [max(row, key=lambda b: (b.done, b.score)) for row in kept]
+            found[p].append(Begun(longer, score, begun.logp + logp, done))
+        kept = [best_of(row, plan.width) for row in found]
+    best = [max(row, key=lambda b: (b.done, b.score, b.logp)) for row in kept]
     return [tokenizer.decode([i for i in b.ids if i != tokenizer.im_end_id]).strip() for b in best], spent
+
+
+def best_of(begun, width):
+    """The `width` best of different beginnings: by their score, and the likelier first where scores are equal."""
+    different = {b.ids: b for b in begun}.values()
+    return sorted(different, key=lambda b: (-b.score, -b.logp))[:width]
