@@ -20,9 +20,11 @@ from llmrl.reasoning.r1 import (
     run,
     sampled,
     scenarios,
+    solution_logp,
     without_rl,
 )
 from llmrl.toy import checkpoints, tasks
+from llmrl.tuning import chat
 
 ITEM = tasks.Item("add", "What is 47+85?", "132", "7+5=12, 4+8+1=13, so 132")
 OTHER = tasks.Item("add", "What is 2+2?", "4", "2+2=4, so 4")
@@ -59,6 +61,16 @@ def test_counts_are_of_right_answers():
     said = sampled(model, items, 3, 0)
     assert [len(texts) for texts in said] == [3] * 4
     assert counts(model, items, 3, 0) == [sum(tasks.verify(i, t) for t in ts) for i, ts in zip(items, said)]
+
+
+def test_the_probability_of_a_solution_is_the_product_over_its_tokens():
+    model, items = checkpoints.load("reasoning_base"), [ITEM, verifiable.sums(1, (3, 3), 0)[0]]
+    for item, found in zip(items, solution_logp(model, items)):
+        ids, mask = chat.render(item.messages(unasked=True))
+        with torch.no_grad():
+            logp = model(torch.tensor([ids]))[0].log_softmax(-1)
+        by_hand = sum(logp[t - 1, ids[t]].item() for t in range(len(ids)) if mask[t])
+        assert found.item() == pytest.approx(by_hand, abs=1e-3)
 
 
 def test_a_stage_starts_where_it_says_and_leaves_the_base_alone():

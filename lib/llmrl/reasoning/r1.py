@@ -13,9 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import mean
 
+import torch
+
 from llmrl import seeds
 from llmrl.lm.generation import Sampling
-from llmrl.lm.training import Plan
+from llmrl.lm.logprobs import token_logp
+from llmrl.lm.training import Plan, pad_samples
 from llmrl.policy import group
 from llmrl.policy.surrogate import Surrogate
 from llmrl.reasoning import verifiable
@@ -59,6 +62,13 @@ def counts(model, items, tries, seed):
     """How many of so many answers to each item are right.  -> list (P,)"""
     said = sampled(model, items, tries, seed)
     return [int(sum(verifiable.accuracy(item, text) for text in texts)) for item, texts in zip(items, said)]
+
+
+@torch.no_grad()
+def solution_logp(model, items):
+    """The log-probability of each item's written solution with its end, a floor for any right answer's.  -> (P,)"""
+    ids, mask = pad_samples(sft.samples([item.messages(unasked=True) for item in items]))
+    return torch.where(mask[:, 1:], token_logp(model(ids), ids), 0.0).sum(1)
 
 
 def accepted(items, said):

@@ -75,6 +75,18 @@ def right(start, name, seed, tries):
     return r1.counts(model, test_set(name), tries, f"{SEED} right {seed}")
 
 
+def rare(n=480, tries=16):
+    """How often the base is right on sums of two lengths from the training part: what the ladder can start from."""
+    items = [i for d in r1.MIXED for i in verifiable.sums(n // len(r1.MIXED), d, f"{SEED} rare")]
+    return r1.counts(checkpoints.load("reasoning_base"), items, tries, f"{SEED} rare")
+
+
+def depth(start, name):
+    """The log-probability of the written solution of each held-out sum."""
+    model = checkpoints.load("reasoning_base") if start is None else TinyLM.load(start)
+    return r1.solution_logp(model, test_set(name)).tolist()
+
+
 def theirs(seed):
     """TRL's run of R1-Zero."""
     trainer = r1_peer.trainer(checkpoints.load("reasoning_base"), partial(three, seed, r1.ZERO.prompts), r1.ZERO, seed)
@@ -114,12 +126,17 @@ def zeros(kept, seed):
         who: {name: kept(f"right {who} {name} {seed}", partial(right, start, name, seed, TRIES)) for name in SETS}
         for who, start in (("zero", zero), ("ladder", ladder))
     }
+    found["depth"] = {
+        who: {name: kept(f"depth {who} {name} {seed}", partial(depth, start, name)) for name in SETS}
+        for who, start in (("zero", zero), ("ladder", ladder))
+    }
     return found
 
 
 def make(kept):
     """studies/r1.json: R1-Zero and its ladder, pass@k, each reward by itself, TRL, the pipeline."""
     base = {name: kept(f"right base {name}", partial(right, None, name, "base", BASE_TRIES)) for name in SETS}
+    deep = {name: kept(f"depth base {name}", partial(depth, None, name)) for name in SETS}
     runs = [zeros(kept, seed) for seed in range(SEEDS)]
     hacked = {
         name: [
@@ -134,7 +151,7 @@ def make(kept):
     staged_runs = [kept(f"pipeline {s}", partial(staged, r1.pipeline(), s)) for s in range(SEEDS)]
     control = [kept(f"without RL {s}", partial(staged, r1.without_rl(), s)) for s in range(SEEDS)]
     found = {
-        "base": {"right": base, "exam": exams}, "runs": runs, "hacked": hacked, "pipeline": staged_runs,
-        "without RL": control, "TRL": peers,
+        "base": {"right": base, "rare": kept("rare", rare), "depth": deep, "exam": exams},
+        "runs": runs, "hacked": hacked, "pipeline": staged_runs, "without RL": control, "TRL": peers,
     }  # fmt: skip
     files.ship("studies/r1.json", json.dumps(rounded(found)) + "\n")
