@@ -9,7 +9,7 @@ from llmrl.lm.logprobs import token_logp
 from llmrl.reasoning.astar import astar
 from llmrl.reasoning.mcts import best, mcts
 from llmrl.reasoning.step_beam import StepPlan, step_beam
-from llmrl.reasoning.step_tree import StepTree, marks, next_steps, text
+from llmrl.reasoning.step_tree import StepTree, marks, next_steps, recommended, text
 from llmrl.reasoning.verifiers import step_verdicts
 from llmrl.seeds import rng
 from llmrl.toy import checkpoints, tasks
@@ -32,7 +32,8 @@ def test_every_likely_step_is_found_with_its_probability(model):
     tokenizer = checkpoints.tokenizer()
     ids = chat.prompt_ids(ITEM.messages()[:1], tokenizer)
     ends = marks(tokenizer)
-    found = next_steps(model, ids, 0.01, ends)
+    found, spent = next_steps(model, ids, 0.01, ends)
+    assert spent >= max(len(step) for step, _ in found)
     assert [logp for _, logp in found] == sorted((logp for _, logp in found), reverse=True)
     assert 0.5 < sum(math.exp(logp) for _, logp in found) <= 1 + 1e-5
     for step, logp in found:
@@ -40,7 +41,7 @@ def test_every_likely_step_is_found_with_its_probability(model):
         row = torch.tensor([ids + step])
         exact = token_logp(model(row), row)[0, -len(step) :].sum().item()
         assert logp == pytest.approx(exact, abs=1e-3) and logp >= math.log(0.01)
-    fewer = next_steps(model, ids, 0.1, ends)
+    fewer, _ = next_steps(model, ids, 0.1, ends)
     assert [step for step, _ in fewer] == [step for step, logp in found if logp >= math.log(0.1)]
     with pytest.raises(ValueError, match="floor must be a probability"):
         next_steps(model, ids, 0, ends)
@@ -58,6 +59,9 @@ def test_a_game_of_one_player(tree):
     assert tree.finished((direct,)) and tree.outcome((direct,)) == 1.0
     root = mcts(tree, (), 12, lambda s: (tree.priors(s), 0.5))
     assert best(root) in tree.actions(()) and root.N == 12
+    state = recommended(tree, root)
+    assert state[0] == best(root) and tree.finished(state)
+    assert tree.spent >= sum(map(len, tree.known))
 
 
 def test_the_cheapest_way_is_the_likeliest_solution(tree):

@@ -27,6 +27,7 @@ def by_enumeration(p, n):
 def test_the_odds_are_the_sum_over_all_sequences(weights, n):
     p = np.array(weights) / sum(weights)
     np.testing.assert_allclose(vote_odds(p, n), by_enumeration(p, n), atol=1e-10)
+    np.testing.assert_allclose(vote_odds(p, n, [0]), vote_odds(p, n)[:1])
 
 
 def test_the_mode_wins_in_the_end_however_small_its_share():

@@ -28,21 +28,22 @@ def marks(tokenizer):
 def next_steps(model, ids, floor, ends, longest=16):
     """Every next step of at least this probability: [(ids of the step, log p)], the likeliest first.  ids: a list
 
-    Steps of more than `longest` tokens are dropped.
+    Steps of more than `longest` tokens are dropped. -> the steps, and how many tokens were followed to find them
     """
     if not 0 < floor < 1:
         raise ValueError(f"floor must be a probability in (0, 1), got {floor!r}: 0.01 finds every step of a percent")
-    rows, logp, found = torch.tensor([ids]), torch.zeros(1), []
+    rows, logp, found, spent = torch.tensor([ids]), torch.zeros(1), [], 0
     for _ in range(longest):
         total = logp[:, None] + model(rows)[:, -1].log_softmax(-1)  # (R, V)
         text, token = (total >= math.log(floor)).nonzero(as_tuple=True)
         rows, logp = torch.cat([rows[text], token[:, None]], dim=1), total[text, token]
+        spent += len(rows)
         ended = torch.isin(token, torch.tensor(ends))
         found += [(row[len(ids) :], score) for row, score in zip(rows[ended].tolist(), logp[ended].tolist())]
         rows, logp = rows[~ended], logp[~ended]
         if not len(rows):
             break
-    return sorted(found, key=lambda step: -step[1])
+    return sorted(found, key=lambda step: -step[1]), spent
 
 
 class StepTree:
@@ -58,12 +59,15 @@ class StepTree:
         self.model, self.judge, self.floor, self.limit = model, judge, floor, limit
         self.ids = {(): chat.prompt_ids([{"role": "user", "content": question}], self.tokenizer)}
         self.known = {}  # {state: {step: log p}}, what the model was asked
+        self.spent = 0  # tokens
 
     def steps(self, state):
         """{step: log p} after a state, the likeliest first; the model is asked once."""
         if state not in self.known:
             self.known[state] = {}
-            for ids, logp in next_steps(self.model, self.ids[state], self.floor, marks(self.tokenizer)):
+            found, spent = next_steps(self.model, self.ids[state], self.floor, marks(self.tokenizer))
+            self.spent += spent
+            for ids, logp in found:
                 step = self.tokenizer.decode([i for i in ids if i != self.tokenizer.im_end_id])
                 following = (*state, step)
                 if following not in self.ids and self.limit(following):
@@ -95,6 +99,17 @@ class StepTree:
     def neighbours(self, state):
         """[(longer solution, -log p of the step)]"""
         return [((*state, step), max(0.0, -logp)) for step, logp in self.steps(state).items()]
+
+
+def recommended(tree, root):
+    """The solution a search recommends: at every node the step visited most, the likeliest where none was visited."""
+    state, node = (), root
+    while not tree.finished(state) and tree.steps(state):
+        children = node.children if node and node.children else {}
+        likely = tree.steps(state)
+        step = max(likely, key=lambda s: (children[s].N if s in children else 0, likely[s]))
+        state, node = (*state, step), children.get(step)
+    return state
 
 
 def text(state):

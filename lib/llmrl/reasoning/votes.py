@@ -18,13 +18,17 @@ import numpy as np
 MOST = 150  # votes: N! has to fit in a float
 
 
-def vote_odds(chances, n):
-    """How likely each answer is to win a vote of n.  chances (K,), which add up to 1 -> (K,) float64"""
+def vote_odds(chances, n, places=None):
+    """How likely answers are to win a vote of n.  chances (K,), which add up to 1; places: of which, all by default
+
+    -> (K,) float64, or one number per place
+    """
     p = np.asarray(chances, dtype=np.float64)
     if p.ndim != 1 or not (p >= 0).all() or abs(p.sum() - 1) > 1e-9:
         raise ValueError(f"chances must be at least 0 and add up to 1, got {chances}: one for each different answer")
     check_votes(n, MOST)
-    return np.array([sum(_wins_with(k, p[i], np.delete(p, i), n) for k in range(1, n + 1)) for i in range(len(p))])
+    return np.array([sum(_wins_with(k, p[i], np.delete(p, i), n) for k in range(1, n + 1))
+                     for i in (range(len(p)) if places is None else places)])  # fmt: skip
 
 
 def _wins_with(k, chance, others, n):
