@@ -57,7 +57,7 @@ def against_recursion(quick):
         lambda: by_recursion(TIC_TAC_TOE, budget, numpy_rng(0, "bench")),
         budget,
         "simulations/s",
-        aim=1.2,
+        aim=1.0,
     )
 
 
