@@ -79,26 +79,32 @@ def ridge(peak, bandwidth):
 
 
 def seconds(function, least=0.05):
-    """The quickest of several calls, repeated for at least so many seconds in all."""
-    function()
-    best, spent = float("inf"), 0.0
-    while spent < least:
-        start = time.perf_counter()
+    """Processor seconds of one call on one core, over calls that take at least so many together.
+
+    Waiting for memory counts, waiting while other programs have the core does not.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
         function()
-        took = time.perf_counter() - start
-        best, spent = min(best, took), spent + took
-    return best
+        calls, start = 0, time.process_time()
+        while (spent := time.process_time() - start) < least:
+            function()
+            calls += 1
+    finally:
+        torch.set_num_threads(threads)
+    return spent / calls
 
 
 def measured_peak(side=1024, dtype=torch.float32):
-    """Operations per second of a product of two square matrices, the friendliest work there is."""
+    """Operations per second of one core on a product of two square matrices, the friendliest work there is."""
     a, b = torch.ones(side, side, dtype=dtype), torch.ones(side, side, dtype=dtype)
     out = torch.empty_like(a)
     return 2 * side**3 / seconds(lambda: torch.mm(a, b, out=out), least=0.3)
 
 
 def measured_bandwidth(megabytes=128):
-    """Bytes per second of copying a tensor: read once, written once. A small one fits into a cache and is quicker."""
+    """Bytes per second of one core copying a tensor: read once, written once. A small one fits into a cache."""
     numbers = int(megabytes * 1e6 / 4)
     x, y = torch.ones(numbers), torch.empty(numbers)
     return 2 * 4 * numbers / seconds(lambda: y.copy_(x), least=0.3)
