@@ -29,7 +29,7 @@ def _at_the_end(verdicts, told):
         "Two payments in one table: every told token pays beta times its own log-ratio, log pi less log pi_ref; the "
         "last told token of a row gets the verdict besides. What is not told gets 0.",
         "The price: torch.where(told, beta * (logp - ref_logp), 0.0). The last told token of a row is told and its "
-        "right neighbour is not; token_rewards(verdicts, told, penalty) of llmrl.policy.token_critic knows where that is.",
+        "right neighbour is not; token_rewards(verdicts, told, penalty) of llmrl.policy.token_critic finds it.",
     ),
     wrong=(
         Wrong(
