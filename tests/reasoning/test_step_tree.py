@@ -43,6 +43,8 @@ def test_every_likely_step_is_found_with_its_probability(model):
         assert logp == pytest.approx(exact, abs=1e-3) and logp >= math.log(0.01)
     fewer, _ = next_steps(model, ids, 0.1, ends)
     assert [step for step, _ in fewer] == [step for step, logp in found if logp >= math.log(0.1)]
+    with pytest.raises(ValueError, match="steps have no end after 2 tokens"):
+        next_steps(model, ids, 0.01, ends, longest=2)
     with pytest.raises(ValueError, match="floor must be a probability"):
         next_steps(model, ids, 0, ends)
 

@@ -28,7 +28,7 @@ def marks(tokenizer):
 def next_steps(model, ids, floor, ends, longest=16):
     """Every next step of at least this probability: [(ids of the step, log p)], the likeliest first.  ids: a list
 
-    Steps of more than `longest` tokens are dropped. -> the steps, and how many tokens were followed to find them
+    No step may be longer than `longest` tokens. -> the steps, and how many tokens were followed to find them
     """
     if not 0 < floor < 1:
         raise ValueError(f"floor must be a probability in (0, 1), got {floor!r}: 0.01 finds every step of a percent")
@@ -43,6 +43,10 @@ def next_steps(model, ids, floor, ends, longest=16):
         rows, logp = rows[~ended], logp[~ended]
         if not len(rows):
             break
+    if len(rows):
+        raise ValueError(
+            f"{len(rows)} steps have no end after {longest} tokens: set longest higher, or the floor {floor}"
+        )
     return sorted(found, key=lambda step: -step[1]), spent
 
 
