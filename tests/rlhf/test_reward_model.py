@@ -7,11 +7,13 @@ import torch
 from lm.lively import SMALL, lively
 from tiny import PAIRS, TRL, bpe, peer_tokenizer, talker
 
+from llmrl.lm.model import Config
 from llmrl.lm.training import Plan
 from llmrl.preference.losses import dpo
 from llmrl.preference.train import rendered
-from llmrl.rlhf.reward_model import RewardModel, bradley_terry, padded, train
+from llmrl.rlhf.reward_model import RewardModel, bradley_terry, last_real, lower, margins, padded, rated, train
 from llmrl.seeds import rng
+from llmrl.tuning import chat
 
 ROWS = [[5, 6, 7], [8, 9, 10, 11, 12, 13], [14]]
 
@@ -70,21 +72,79 @@ def test_no_gradient_comes_from_the_padding():
     assert felt.tolist() == [[False, True, False, False], [False, False, False, True]]
 
 
-def classifier(model):
-    """The same weights as transformers' model for classifying sequences."""
-    from transformers import LlamaForSequenceClassification
+def on_the_left(rows):
+    """The same rows padded on the left."""
+    ids, mask = padded([row[::-1] for row in rows])
+    return ids.flip(1), mask.flip(1)
 
-    hf = model.lm.to_transformers()
-    hf.config.num_labels, hf.config.pad_token_id = 1, 0
-    peer = LlamaForSequenceClassification(hf.config)
-    peer.model.load_state_dict(hf.model.state_dict())
-    peer.score.weight.data.copy_(model.head.weight)
-    return peer.eval()
+
+@pytest.mark.parametrize("rubbish", [0, 1, 39])
+def test_padding_on_the_left_changes_nothing_either(rubbish):
+    model, (ids, mask) = opinionated(), on_the_left(ROWS)
+    score = model(torch.where(mask, ids, rubbish), mask)
+    torch.testing.assert_close(score, model.score(ROWS), atol=1e-5, rtol=1e-5)
+
+
+def test_the_last_real_token_by_a_loop():
+    for ids, mask in (padded(ROWS), on_the_left(ROWS)):
+        wanted = [max(t for t in range(len(row)) if row[t]) for row in mask.tolist()]
+        assert last_real(ids, mask).tolist() == wanted
+
+
+def test_every_token_has_a_score_that_no_later_one_changes():
+    model, (ids, mask) = opinionated(), padded(ROWS)
+    each = model.token_scores(ids)
+    torch.testing.assert_close(each[torch.arange(3), last_real(ids, mask)], model(ids, mask))
+    torch.testing.assert_close(model.token_scores(ids[:, :4]), each[:, :4], atol=1e-5, rtol=1e-5)
+    assert each.shape == ids.shape and (each[:, 0] - each[:, 1]).abs().min() > 1e-4
+
+
+def test_what_was_saved_is_read_again(tmp_path):
+    model = opinionated()
+    torch.testing.assert_close(RewardModel.load(model.save(tmp_path)).score(ROWS), model.score(ROWS))
+    lm = model.lm.save(tmp_path / "lm")
+    with pytest.raises(ValueError, match="a reward model has a tensor 'score.weight' .*, got none"):
+        RewardModel.load(lm)
+
+
+def test_transformers_model_and_back():
+    model = opinionated()
+    peer = model.to_transformers()
+    torch.testing.assert_close(RewardModel.from_transformers(peer).score(ROWS), model.score(ROWS))
+    next(peer.parameters()).data.add_(1.0)
+    assert not torch.equal(peer.model.embed_tokens.weight, model.lm.embed.weight)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_lower_layers_are_those_of_the_model(layers):
+    lm = lively()
+    cut, ids = lower(lm, layers), torch.tensor([ROWS[1]])
+    torch.testing.assert_close(cut.hidden(ids), lm.norm(lm.residuals(ids)[layers]))
+    with pytest.raises(ValueError, match="layers must be from 1 to"):
+        lower(lm, len(lm.layers) + 1)
+
+
+def test_many_rows_are_scored_as_few():
+    model, rows = opinionated(), ROWS * 5
+    torch.testing.assert_close(model.score(rows, batch=4), model.score(rows), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(margins(model, [(a, b) for a, b in zip(rows, rows[1:])]), model.score(rows).diff().neg(),
+                               atol=1e-4, rtol=1e-4)  # fmt: skip
+
+
+def test_texts_are_rated_as_their_conversations_and_silence_is_a_full_stop():
+    model = RewardModel(lively(Config(vocab=512, width=16, layers=1, heads=2, kv_heads=1, ffn=16)))
+    torch.nn.init.normal_(model.head.weight, generator=rng(0, "head"))
+    prompt = "Tell me about Velo."
+    first, silent, stop = rated(model, [prompt] * 3, ["Go away.", " ", "."])
+    torch.testing.assert_close(first, model.score([chat.render(chat.exchange(prompt, "Go away."))[0]])[0])
+    assert silent == stop
+    with pytest.raises(ValueError, match="zip"):
+        rated(model, [prompt], ["a", "b"])
 
 
 def test_transformers_gives_the_same_scores():
     model, (ids, mask) = opinionated(), padded(ROWS)
-    theirs = classifier(model)(ids, attention_mask=mask.long()).logits.squeeze(-1)
+    theirs = model.to_transformers()(ids, attention_mask=mask.long()).logits.squeeze(-1)
     torch.testing.assert_close(model(ids, mask), theirs, atol=1e-5, rtol=1e-5)
 
 
@@ -95,7 +155,7 @@ def test_trl_computes_the_same_loss(tmp_path):
 
     model = opinionated(talker())
     trainer = RewardTrainer(
-        model=classifier(model),
+        model=model.to_transformers(),
         args=RewardConfig(output_dir=str(tmp_path), **TRL),
         train_dataset=Dataset.from_list([{k: row[k] for k in ("chosen", "rejected")} for row in PAIRS]),
         processing_class=peer_tokenizer(tmp_path),
@@ -161,6 +221,12 @@ def test_a_mask_of_another_shape(ids, mask):
 def test_ids_of_another_vocabulary():
     with pytest.raises(ValueError, match=r"ids must be in \[0, 40\), got 40"):
         opinionated().score([[SMALL.vocab]])
+
+
+@pytest.mark.parametrize("pair, said", [(([5], [5]), "pair 1 prefers a sequence to itself"), (([5], []), "pair 1 has")])
+def test_pairs_that_teach_nothing(pair, said):
+    with pytest.raises(ValueError, match=said):
+        next(train(RewardModel(lively()), [([5], [6]), pair]))
 
 
 def test_no_pairs():
