@@ -12,7 +12,7 @@ from llmrl.lm.model import Config
 from llmrl.policy import group
 from llmrl.policy.advantages import group_advantage
 from llmrl.policy.group import GroupPlan, collect
-from llmrl.policy.surrogate import surrogate
+from llmrl.policy.surrogate import Surrogate, averaged, surrogate
 from llmrl.seeds import rng
 
 PROMPTS = [[5, 6, 7], [8], [9, 10, 11, 12, 13]]
@@ -76,6 +76,26 @@ def test_on_the_policy_itself_the_loss_is_minus_the_mean_advantage(collected):
     adv = torch.randn(12, generator=rng(2))
     found = group.loss(talkative(), None, (ids, mask, logp), adv, PLAN)
     torch.testing.assert_close(found, -adv.mean(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("average", ["answer", "token"])
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_rows_without_an_advantage_are_not_read_and_are_not_missed(collected, average, pieces, monkeypatch):
+    """Loss and gradient of reading every row, from fewer rows; also off the policy that sampled."""
+    ids, mask, logp, _ = collected
+    adv, plan = torch.zeros(12), replace(PLAN, surrogate=Surrogate(average=average), pieces=pieces)
+    adv[[1, 4, 5, 10]] = torch.tensor([1.5, -0.5, 0.7, -2.0])
+    policy, seen = talkative(seed=3), []
+    told, how = mask[:, 1:], plan.surrogate
+    every = -averaged(surrogate(token_logp(policy(ids), ids), logp, adv, told, how), told, how)
+    expected = flat_gradient(every, policy)
+    monkeypatch.setattr(group, "token_logp", lambda logits, rows: seen.append(len(rows)) or token_logp(logits, rows))
+    found = group.loss(policy, None, (ids, mask, logp), adv, plan)
+    torch.testing.assert_close(found, every)
+    torch.testing.assert_close(flat_gradient(found, policy), expected, atol=1e-6, rtol=1e-4)
+    assert sum(seen) == 4
+    group.loss(policy, talkative(), (ids, mask, logp), adv, replace(plan, beta=0.1))
+    assert sum(seen) == 4 + 2 * 12  # a KL is everybody's
 
 
 def test_the_kl_of_a_far_reference_is_added_answer_by_answer(collected):

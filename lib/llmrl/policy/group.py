@@ -63,11 +63,23 @@ def in_pieces(read, ids, mask, pieces=1):
     return torch.cat([F.pad(x, (0, T - 1 - x.shape[1])) for x in found])[order.argsort()]
 
 
+def heard_logp(model, batch, adv, plan):
+    """The model's log-probabilities of a batch; without a KL, rows whose advantage is 0 keep the sampler's.  (B, T-1)
+
+    Such a row has an objective of 0 and no gradient, whatever the model says of it, so it need not be read.
+    """
+    ids, mask, old_logp = batch
+    heard = (adv != 0) | (plan.beta > 0)  # (B,)
+    if not heard.any():
+        heard = torch.ones_like(heard)
+    read = in_pieces(lambda rows: token_logp(model(rows), rows), ids[heard], mask[heard], plan.pieces)
+    return read if heard.all() else old_logp.clone().index_put((heard,), read)
+
+
 def loss(model, reference, batch, adv, plan):
     """The surrogate averaged as the plan says, plus the KL's k3 where beta asks for it."""
     ids, mask, old_logp = batch
-    logp = in_pieces(lambda rows: token_logp(model(rows), rows), ids, mask, plan.pieces)  # (B, T-1)
-    told = mask[:, 1:]
+    logp, told = heard_logp(model, batch, adv, plan), mask[:, 1:]  # (B, T-1)
     objective = surrogate(logp, old_logp, adv, told, plan.surrogate)
     if plan.beta > 0:
         with torch.no_grad():
