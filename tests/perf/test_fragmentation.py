@@ -12,7 +12,15 @@ requests = st.builds(
     lambda at, prompt, limit, share: Request(at, prompt, limit, max(1, round(limit * share))),
     st.integers(0, 20), st.integers(1, 10), st.integers(1, 12), st.floats(0, 1),
 )  # fmt: skip
-memories = st.sampled_from([lambda: Reserved(60, 22), lambda: Reserved(60), lambda: Paged(60, 4), lambda: Paged(24, 1)])
+memories = st.sampled_from(
+    [
+        lambda: Reserved(60, 22),
+        lambda: Reserved(60),
+        lambda: Paged(60, 4),
+        lambda: Paged(24, 1),
+        lambda: Paged(40, 4, 12),
+    ]
+)
 
 
 @settings(max_examples=80)
@@ -51,6 +59,13 @@ def test_the_newest_goes_back_and_its_tokens_are_read_again():
     records = list(serve_trace(trace, Paged(8, 2)))
     assert [r["running"] for r in records] == [2, 2, 1, 1, 1, 1]
     assert [r["again"] for r in records] == [0, 0, 4, 0, 0, 0]
+
+
+def test_spare_room_is_left_to_those_who_are_there():
+    trace = [Request(0, 2, 4, 4), Request(0, 2, 4, 4)]
+    records = list(serve_trace(trace, Paged(8, 2, spare=4)))
+    assert [r["running"] for r in records] == [1, 1, 1, 1, 1, 1, 1, 1] and not any(r["again"] for r in records)
+    assert [r["running"] for r in serve_trace(trace[:1], Paged(8, 2, spare=8))] == [1] * 4  # one may always come
 
 
 @given(st.integers(0, 100), st.integers(1, 20))

@@ -1,4 +1,4 @@
-"""What moves is what the formula says, on real tensors and without arithmetic; tiles are as large as fits."""
+"""What moves is what the formula says, forward and backward; tiles are as large as fits."""
 
 import pytest
 import torch
@@ -11,9 +11,9 @@ from llmrl.perf.traffic import COLUMNS, Traffic, largest_tile, numbers_moved, un
 from llmrl.seeds import rng
 
 
-def counted(call, *shape, device="cpu"):
+def counted(call, *shape):
     """-> the result, and what moved"""
-    x = [torch.randn(*shape, generator=rng(0, i)).to(device) for i in range(3)]
+    x = [torch.randn(*shape, generator=rng(0, i)) for i in range(3)]
     traffic = Traffic()
     return call(*x, traffic), traffic, x
 
@@ -27,14 +27,6 @@ def test_tiles_move_what_the_formula_says_and_steps_move_4_TS_more(T, E, R, C):
     torch.testing.assert_close((ours, steps), (theirs, theirs), rtol=1e-4, atol=1e-5)
     assert moved.moved == numbers_moved(T, T, E, R)
     assert more.moved - moved.moved == 4 * T * T - T  # and no logsumexp
-
-
-def test_the_count_needs_no_arithmetic():
-    def call(q, k, v, t):
-        return flash(q, k, v, True, (30, 16), t)
-
-    real, abstract = (counted(call, 2, 3, 100, 8, device=d)[1] for d in ("cpu", "meta"))
-    assert (real.loaded, real.stored) == (abstract.loaded, abstract.stored)
 
 
 def test_backward_is_counted_too():

@@ -89,6 +89,7 @@ class Paged:
 
     room: int
     size: int = 16
+    spare: int = 0  # tokens' room that admission leaves to the texts that are there
     held: dict = field(default_factory=dict)  # text -> how many pages
 
     def needed(self, request):
@@ -100,7 +101,7 @@ class Paged:
         most = request.prompt + request.limit
         if most + -most % self.size > self.room:
             raise ValueError(f"a text of up to {most} tokens does not fit in room for {self.room}: lower its limit")
-        if self.needed(request) > self.room - self.taken:
+        if self.held and self.needed(request) > self.room - self.spare - self.taken:
             return False
         self.held[name] = self.needed(request) // self.size
         return True
@@ -166,7 +167,7 @@ def send_back(name, running, requests, memory, line):
 def step_record(clock, running, line, requests, memory):
     """Tokens in memory, room that was taken for none, free room; torn: it would do, if it were in one piece."""
     used, outside = sum(running.values()), memory.room - memory.taken
-    torn = bool(line) and memory.needed(requests[line[0]]) <= outside
+    torn = bool(line) and memory.needed(requests[line[0]]) <= outside - getattr(memory, "spare", 0)
     return {
         "step": clock, "running": len(running), "waiting": len(line), "used": used, "inside": memory.taken - used,
         "outside": outside, "torn": torn,

@@ -4,7 +4,7 @@ A GPU computes only on what lies in its registers and the small memory beside th
 large memory that is many times slower (HBM). Code that is written in `load` and `store` can be counted: a number that
 is loaded once and used a hundred times counts once. Attention without fusion writes its scores and its weights down and
 reads each of them again, 4TS numbers; tiles move the same rest and none of those. How large a tile may be is decided
-by what has to lie in the fast memory together. On the meta device the counts come without the arithmetic.
+by what has to lie in the fast memory together.
 Left out: caches that nobody manages, and loads that overlap with computing.
 
 Shapes: (..) heads, T positions that look, S positions looked at, E width of a head, R rows and C columns of a tile.
