@@ -1,6 +1,6 @@
-"""Exercises on what RLHF pays: for an answer, for a token, and at which price.
+"""Exercises on what RLHF pays: for a token, and at which price.
 
-The checkers probe answers of different lengths, tokens that moved away and back, and controllers at their bounds.
+The checkers probe answers of different lengths, tokens that moved away and back, and a controller at its bounds.
 Left out: the losses of PPO, which are exercises of another chapter.
 """
 
@@ -23,7 +23,7 @@ def _at_the_end(verdicts, told):
     title="What a token is paid",
     signature="paid(verdicts: (B,), logp: (B, T), ref_logp: (B, T), told: (B, T) bool, beta) -> (B, T)",
     solution="llmrl.rlhf.ppo_language.paid",
-    minutes=10,
+    minutes=12,
     difficulty=2,
     hints=(
         "Two payments in one table: every told token pays beta times its own log-ratio, log pi less log pi_ref; the "
@@ -76,58 +76,6 @@ def paid(answer, solution):
         yield differs(
             answer(verdicts, logp, ref_logp, told, beta), solution(verdicts, logp, ref_logp, told, beta), case
         )
-
-
-@exercise(
-    "rlhf.verdict",
-    title="An answer without an end",
-    signature="verdict(scores: (B,), ended: (B,) bool, leash) -> (B,)",
-    solution="llmrl.rlhf.ppo_language.verdict",
-    minutes=6,
-    difficulty=1,
-    hints=(
-        "Two rules, in this order: a score is cut to [-leash.extreme, leash.extreme] unless leash.extreme is None; "
-        "then an answer that did not end loses leash.unfinished.",
-        "scores.clamp(-leash.extreme, leash.extreme), and torch.where(ended, scores, scores - leash.unfinished).",
-    ),
-    wrong=(
-        Wrong(
-            "the answers that ended were fined; it is the others",
-            lambda s, e, how: torch.where(e, _cut(s, how) - how.unfinished, _cut(s, how)),
-        ),
-        Wrong(
-            "first the score is cut, then the fine is taken off: in the other order an extreme answer pays no fine",
-            lambda s, e, how: _cut(torch.where(e, s, s - how.unfinished), how),
-        ),
-        Wrong("extreme scores were not cut", lambda s, e, how: torch.where(e, s, s - how.unfinished)),
-        Wrong("an answer without an end was not fined", lambda s, e, how: _cut(s, how)),
-        Wrong(
-            "the fine is taken off a score; here the score was replaced by it, and all such answers are alike",
-            lambda s, e, how: torch.where(e, _cut(s, how), -how.unfinished),
-        ),
-        Wrong(
-            "scores below -extreme are cut as well", lambda s, e, how: torch.where(
-                e, _top(s, how), _top(s, how) - how.unfinished)
-        ),
-        Wrong("the fine is taken off, not added", lambda s, e, how: torch.where(e, _cut(s, how), _cut(s, how)
-                                                                                + how.unfinished)),
-    ),
-)  # fmt: skip
-def verdict(answer, solution):
-    from llmrl.rlhf.ppo_language import Leash
-
-    scores, ended = torch.tensor([7.0, 7.0, -8.0, -0.5, 0.5]), torch.tensor([True, False, True, False, False])
-    for leash in (Leash(unfinished=1.0, extreme=5.0), Leash(unfinished=2.0), Leash()):
-        case = f"unfinished = {leash.unfinished}, extreme = {leash.extreme}"
-        yield differs(answer(scores, ended, leash), solution(scores, ended, leash), case)
-
-
-def _cut(scores, how):
-    return scores if how.extreme is None else scores.clamp(-how.extreme, how.extreme)
-
-
-def _top(scores, how):
-    return scores if how.extreme is None else scores.clamp(max=how.extreme)
 
 
 @exercise(
