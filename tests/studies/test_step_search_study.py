@@ -16,6 +16,10 @@ def test_what_was_shipped_fits_together(found):
     assert found["sizes"] == list(step_search.SIZES) and found["questions"] == step_search.QUESTIONS
     assert all(len(curve) == len(found["sizes"]) for curve in curves.values())
     assert curves["knows"] == sorted(curves["knows"])
+    longest = found["longest"]
+    for n in (1, 16, 256):
+        mean = sum(longest["each"][str(n)]) / found["questions"]
+        assert longest["right"][longest["sizes"].index(n)] == pytest.approx(mean, abs=2e-4)
     assert curves["knows"][0] == curves["arithmetic"][0] == curves["arithmetic, then likelier"][0]
     assert [(part["width"], part["draws"]) for part in found["stepped"]] == list(step_search.PLANS)
     assert all(len(row["right"]) == found["questions"] for row in found["trees"]["searches"].values())

@@ -21,13 +21,14 @@ from llmrl.reasoning.step_search import arithmetic, columns, erring, look_ahead,
 from llmrl.reasoning.step_tree import StepTree, recommended, text
 from llmrl.reasoning.verifiers import step_verdicts
 from llmrl.reasoning.votes import winners
+from llmrl.studies.compute import sampled
 from llmrl.studies.kept import rounded
 from llmrl.toy import checkpoints, files, tasks
 from llmrl.toy.arithmetic import last_number
 from llmrl.toy.make import SEED
 from llmrl.tuning import chat
 
-QUESTIONS, SAMPLES = 320, 64
+QUESTIONS, SAMPLES, MANY = 320, 64, 256
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 PLANS = ((1, 2), (1, 4), (1, 8), (2, 8), (4, 16))  # width, draws
 JUDGES = {
@@ -63,6 +64,24 @@ def drawn():
     return {"curves": curves, "tokens": said.mask.sum().item() / len(prompts)}
 
 
+def longest():
+    """The longest of N answers: how often it is right and has true steps throughout; for two N question by question."""
+    model, parts, items = checkpoints.load("reasoning_base"), [], questions()
+    for start in range(0, QUESTIONS, 40):
+        parts.append(sampled(model, items[start : start + 40], MANY, seeds.rng(SEED, "longest", start)))
+    right, tokens, true = (
+        torch.tensor([row for part in parts for row in part[name]]).double()
+        for name in ("right", "tokens", "true_steps")
+    )
+    sizes = [2**k for k in range(MANY.bit_length())]
+    return {
+        "sizes": sizes,
+        "right": [best_worth(tokens, right, n).mean().item() for n in sizes],
+        "true_steps": [best_worth(tokens, true, n).mean().item() for n in sizes],
+        "each": {str(n): best_worth(tokens, right, n).tolist() for n in (1, 16, MANY)},
+    }
+
+
 def stepped(width, draws):
     """One step search by arithmetic: share right, tokens per question."""
     model, items = checkpoints.load("reasoning_base"), questions()
@@ -96,6 +115,7 @@ def make(kept):
     """studies/step_search.json: curves over N, step searches, tree searches."""
     found = {
         "questions": QUESTIONS, "sizes": SIZES, "drawn": kept("drawn", drawn), "trees": kept("trees", looked),
+        "longest": kept("longest", longest),
         "stepped": [kept(f"width {w}, draws {d}", partial(stepped, w, d)) for w, d in PLANS],
     }  # fmt: skip
     files.ship("studies/step_search.json", json.dumps(rounded(found)) + "\n")
