@@ -14,8 +14,9 @@ import torch
 
 
 def parts(model):
-    """The fingerprint of every weight and buffer of a model, by name."""
-    return {name: _digest(name, tensor) for name, tensor in model.state_dict().items()}
+    """The fingerprint of every weight and buffer of a model, or of its state_dict that was kept, by name."""
+    weights = model if isinstance(model, dict) else model.state_dict()
+    return {name: _digest(name, tensor) for name, tensor in weights.items()}
 
 
 def fingerprint(model):
