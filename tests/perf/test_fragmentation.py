@@ -23,7 +23,7 @@ memories = st.sampled_from(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(requests, min_size=1, max_size=25), memories)
 def test_room_is_conserved_and_everybody_gets_all_tokens(trace, build):
     memory = build()

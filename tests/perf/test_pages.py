@@ -23,7 +23,7 @@ def owners_are_counted(table):
     assert all(len(table.tables[t]) == -(-n // table.size) for t, n in table.lengths.items())
 
 
-@settings(max_examples=60)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("add fork grow grow grow drop".split()), st.integers(0, 9)), max_size=60))
 def test_whatever_happens_the_books_are_right_and_every_text_reads_what_it_wrote(events):
     """A model of the memory: one list per text, copied when a text is."""
@@ -71,7 +71,7 @@ def test_a_copy_shares_until_it_writes():
     assert table.taken == 3
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(1, 11), st.integers(1, 5), st.integers(1, 2), st.integers(1, 3))
 def test_looking_back_page_by_page_is_attention(length, size, K, G):
     past, plain = PagedPast(12, size, K, 4, torch.zeros(1)), Past(1, K, 11, 4, torch.zeros(1))
