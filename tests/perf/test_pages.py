@@ -10,9 +10,8 @@ from lm.lively import SMALL, lively, some_ids
 
 from llmrl.lm.attention import attend
 from llmrl.lm.cache import Past, new_cache
-from llmrl.lm.decoding import Sampling
-from llmrl.lm.generation import Rows, generate, speak
-from llmrl.perf.pages import OutOfPages, PagedPast, PageTable, page_places, paged_attention
+from llmrl.lm.generation import generate
+from llmrl.perf.pages import OutOfPages, PagedPast, PageTable, answers_together, page_places, paged_attention
 from llmrl.seeds import rng
 
 
@@ -86,20 +85,12 @@ def test_looking_back_page_by_page_is_attention(length, size, K, G):
 def test_a_model_says_the_same_from_pages_and_a_group_shares_its_prompt():
     model, prompt, dice = lively(SMALL), some_ids(1, 9), torch.rand(4, 7, generator=rng(0, "dice"))
 
-    def answers(cache):
-        with torch.inference_mode():
-            rows = Rows(torch.arange(1), None, cache)
-            logits = rows.next_logits(model, prompt)
-            rows.keep(torch.zeros(4, dtype=torch.long))
-            rows.index = torch.arange(4)
-            shared = cache[0].table.taken if isinstance(cache[0], PagedPast) else None
-            return speak(model, rows, logits.expand(4, -1), Sampling(), dice, ()), shared
-
     c = model.config
     paged = [PagedPast(40, 4, c.kv_heads, c.head_width, torch.zeros(1)) for _ in model.layers]
-    (said, logp), shared = answers(paged)
-    (plainly, plain_logp), _ = answers(new_cache(model, 1, 16))
-    assert said.tolist() == plainly.tolist() and shared == 3  # 9 tokens, 4 a page, for all four
+    said, logp, taken = answers_together(model, prompt, dice, paged)
+    plainly, plain_logp, none = answers_together(model, prompt, dice, new_cache(model, 1, 16))
+    assert said.tolist() == plainly.tolist() and none == []
+    assert taken[0] == 3 and len(taken) == 7  # 9 tokens, 4 a page, for all four
     torch.testing.assert_close(logp, plain_logp)
     assert generate(model, prompt.tolist() * 4, 7, stop=()).ids.shape == said.shape
     assert paged[0].table.taken == 2 + 4 * 2  # the two full pages of the prompt, then 7 tokens on pages of one's own

@@ -12,6 +12,8 @@ so far, E width.
 
 import torch
 
+from llmrl.lm.decoding import Sampling
+from llmrl.lm.generation import Rows, speak
 from llmrl.perf.online_softmax import combine, finish, state_of
 
 
@@ -139,3 +141,22 @@ def paged_attention(q, past, row):
         block = state_of(queries @ k.mT * q.shape[-1] ** -0.5, v)
         state, left = block if state is None else combine(state, block), left - past.table.size
     return finish(state)[0].flatten(0, 1)
+
+
+def answers_together(model, prompt, dice, cache):
+    """Several answers to one prompt that is read once, written to the end of the dice.  prompt (1, T), dice (G, N)
+
+    -> ids (G, N), their log-probabilities (G, N), and how many pages had an owner after each pass, [] without pages.
+    """
+    taken, books = [], getattr(cache[0], "table", None)
+    hook = model.layers[-1].register_forward_hook(lambda *_: taken.append(books.taken) if books else None)
+    try:
+        with torch.inference_mode():
+            rows = Rows(torch.arange(1), None, cache)
+            logits = rows.next_logits(model, prompt).expand(len(dice), -1)
+            rows.keep(torch.zeros(len(dice), dtype=torch.long))  # copies of the prompt, one per answer
+            rows.index = torch.arange(len(dice))
+            said, logp = speak(model, rows, logits, Sampling(), dice, ())
+    finally:
+        hook.remove()
+    return said, logp, taken

@@ -14,7 +14,7 @@ from llmrl.lesson.feedback import differs
     title="Operations per byte",
     signature="decode_intensity(weights, cache_bytes, look_back, texts, size=2) -> a number",
     solution="llmrl.perf.writing.decode_intensity",
-    minutes=8,
+    minutes=5,
     difficulty=1,
     hints=(
         "Each of the texts gets one token more. The weights are read once for all of them; who else has to be read?",
@@ -53,7 +53,7 @@ def decode_intensity(answer, solution):
     title="Where does a token lie?",
     signature="page_places(table: list of pages, positions: (T,) long, size) -> page (T,), place on it (T,)",
     solution="llmrl.perf.pages.page_places",
-    minutes=5,
+    minutes=3,
     difficulty=1,
     hints=(
         "Positions 0 to size - 1 lie on the first page of the table, the next ones on the second. Which number that "

@@ -152,12 +152,12 @@ def tile_kind(answer, solution):
     title="Backward, one tile at a time",
     signature="score_gradient(p: (.., R, C), do: (.., R, E), v: (.., C, E), o: (.., R, E)) -> ds (.., R, C)",
     solution="llmrl.perf.attention.score_gradient",
-    minutes=12,
+    minutes=8,
     difficulty=3,
     hints=(
         "The gradient of a weight p is dp = do v^T. Softmax turns it into ds = p (dp - sum over ALL columns of p dp). "
         "The tile has only some of the columns: look for that sum elsewhere.",
-        "sum_s p_s dp_s = sum_s p_s (do . v_s) = do . (sum_s p_s v_s) = do . o, and o is there whole: "
+        "sum_j p_j dp_j = sum_j p_j (do . v_j) = do . (sum_j p_j v_j) = do . o, and o is there whole: "
         "(do * o).sum(-1, keepdim=True).",
     ),
     wrong=(
@@ -198,7 +198,7 @@ def score_gradient(answer, solution):
     title="What passes between the memories",
     signature="numbers_moved(T, S, width, rows) -> a whole number",
     solution="llmrl.perf.traffic.numbers_moved",
-    minutes=10,
+    minutes=8,
     difficulty=2,
     hints=(
         "Count per head, everything visible. A tile of rows loads its queries once and stores its output and one "
