@@ -12,7 +12,7 @@ PAIRS, STILL = 16, 0.0  # the learning rate: all the work is done, and both side
 
 @row("reward.step")
 def against_trl(quick):
-    """Both read the same padded pairs, compute the same loss and take a step along its gradient."""
+    """Both are handed the same padded pairs, compute the same loss and take a step along its gradient."""
     rows = preferences.pairs(4 if quick else PAIRS, "bench reward")
     ours = reward_model.shipped().train()
     pairs = [(chosen[0], rejected[0]) for chosen, rejected in rendered(rows)]
@@ -21,7 +21,7 @@ def against_trl(quick):
     trainer.model.train()
 
     def loss():
-        return pair_losses(*ours(ids, mask).chunk(2), centre=0.01).mean()
+        return pair_losses(*reward_model.in_groups(ours, ids, mask).chunk(2), centre=0.01).mean()
 
     def their_loss():
         return reward_peer.their_loss(trainer, ids, mask)
@@ -35,5 +35,6 @@ def against_trl(quick):
         theirs.step()
         trainer.model.zero_grad()
 
-    note = f"{len(pairs)} pairs padded to {ids.shape[1]} tokens: forward, loss, backward, clipping, AdamW"
+    what = "forward, loss, backward, AdamW; ours reads rows of like length together"
+    note = f"{len(pairs)} pairs padded to {ids.shape[1]} tokens: {what}"
     return Contest(lambda: update(ours, optimizer, loss()), their_step, len(pairs), "pairs/s", 1.2, note)

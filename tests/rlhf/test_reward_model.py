@@ -11,7 +11,17 @@ from llmrl.lm.model import Config
 from llmrl.lm.training import Plan
 from llmrl.preference.losses import dpo
 from llmrl.preference.train import rendered
-from llmrl.rlhf.reward_model import RewardModel, bradley_terry, last_real, lower, margins, padded, rated, train
+from llmrl.rlhf.reward_model import (
+    RewardModel,
+    bradley_terry,
+    in_groups,
+    last_real,
+    lower,
+    margins,
+    padded,
+    rated,
+    train,
+)
 from llmrl.seeds import rng
 from llmrl.tuning import chat
 
@@ -129,6 +139,16 @@ def test_many_rows_are_scored_as_few():
     torch.testing.assert_close(model.score(rows, batch=4), model.score(rows), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(margins(model, [(a, b) for a, b in zip(rows, rows[1:])]), model.score(rows).diff().neg(),
                                atol=1e-4, rtol=1e-4)  # fmt: skip
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4, 99])
+def test_rows_read_in_groups_have_the_same_scores_and_gradients(groups):
+    model, (ids, mask) = opinionated(), padded([*ROWS, [5, 5], [6, 7, 8, 9]])
+    wanted = model(ids, mask)
+    found = in_groups(model, ids, mask, groups)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    slopes = [torch.autograd.grad((x * torch.arange(5)).sum(), model.lm.embed.weight)[0] for x in (found, wanted)]
+    torch.testing.assert_close(*slopes, atol=1e-4, rtol=1e-4)
 
 
 def test_texts_are_rated_as_their_conversations_and_silence_is_a_full_stop():
