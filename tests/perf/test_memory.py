@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from lm.lively import SMALL, lively
 
 from llmrl.lm.attention import attend, causal_mask
-from llmrl.lm.model import Config
+from llmrl.lm.model import Config, TinyLM
 from llmrl.lm.saved import saved
 from llmrl.lm.training import adamw, next_token_loss
 from llmrl.perf import memory
 from llmrl.perf.memory import NF4, RECIPES, Recipe, rows_that_fit, states
 from llmrl.perf.peak import Meter
+from llmrl.perf.recompute import planned, segments
+from llmrl.seeds import rng
 
 LLAMA_7B = Config(vocab=32000, width=4096, layers=32, heads=32, kv_heads=32, ffn=11008, context=4096)
 LLAMA_70B = Config(vocab=32000, width=8192, layers=80, heads=64, kv_heads=8, ffn=28672, context=4096)
@@ -64,6 +66,21 @@ def test_large_products_keep_the_same():
     model, (ids, mask) = lively(config), batch(8, 256, config)
     found = sum(s.bytes for s in saved(lambda: next_token_loss(model, ids, mask), model.parameters(), backward=False))
     assert found == sum(memory.kept(config, 8, 256).values())
+
+
+@pytest.mark.parametrize("segment", [1, 2])
+@pytest.mark.parametrize("vocab", [50, 2000])
+def test_the_peak_with_checkpoints_lies_in_the_last_segment_or_at_the_logits(vocab, segment):
+    config = replace(SMALL, vocab=vocab, width=64, ffn=176, heads=4, kv_heads=2, layers=4)
+    model, (ids, mask) = TinyLM(config, rng(0, "checkpoints")), batch(8, 16, config)
+    held = [*model.parameters()]
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p)
+        held.append(p.grad)
+    with planned(model, segments(4, segment)), Meter(*held, ids, mask) as meter:
+        fixed = meter.live
+        next_token_loss(model, ids, mask).backward()
+    assert meter.peak - fixed == pytest.approx(memory.checkpointed(config, 8, 16, segment=segment), rel=0.03)
 
 
 def test_half_the_precision_keeps_half_of_what_is_counted_per_token():

@@ -71,31 +71,26 @@ SAVINGS = (
 )
 
 
-def draw_savings(axes, runs, savings=SAVINGS):
-    """Five columns of savings: filled where a lesson measures it, grey where one is planned.  -> axes"""
-    for level, words in enumerate(LEVELS):
-        head, _, rest = words.partition("\n")
-        axes.text(level, -1.5, head, ha="center", fontsize=9.5, fontweight="bold")
-        axes.text(level, -0.85, rest, ha="center", fontsize=8.5)
-        for row, saving in enumerate(s for s in savings if s.level == level):
-            method_map.box(axes, level, row, saving.name, saving.concept in runs)
-    axes.set(xlim=(-0.52, len(LEVELS) - 0.48), ylim=(8.6, -2.2))
-    axes.axis("off")
-    return axes
-
-
 def show_savings(course, runs, here, savings=SAVINGS):
-    """A table of the savings: what is measured today is linked, what is planned is named."""
-    of, rows = method_map.lessons(course, savings), []
-    for saving in savings:
-        lesson, concept = of[saving.concept], course.concepts[saving.concept]
-        words = html.escape(f"{method_map.lesson_number(course, lesson)} {concept.title}")
-        place = f'<a href="{method_map.link(lesson, here)}">{words}</a>'
-        place = place if saving.concept in runs else f"{words} (planned)"
-        uses = f"<code>{saving.library}</code>" if saving.library else "–"
-        level = LEVELS[saving.level].partition(":")[0]
-        rows.append((level, saving.name, saving.saves, saving.costs, place, uses))
-    head = ("level", "what", "saves", "costs", "measured in", "in llmrl")
+    """The five levels, what is measured today linked, what is planned named; to unfold, what each costs."""
+    of = method_map.lessons(course, savings)
+    number = {saving: method_map.lesson_number(course, of[saving.concept]) for saving in savings}
+
+    def linked(saving):
+        words = f"{html.escape(saving.name)} ({number[saving]})"
+        return f'<a href="{method_map.link(of[saving.concept], here)}">{words}</a>'
+
+    levels, details = [], []
+    for level, words in enumerate(LEVELS):
+        mine = [saving for saving in savings if saving.level == level]
+        today = ", ".join(linked(s) for s in mine if s.concept in runs)
+        planned = ", ".join(html.escape(s.name) for s in mine if s.concept not in runs)
+        levels.append((words.replace("\n", " "), today or "–", planned or "–"))
+    for s in savings:
+        uses = f"<code>{s.library}</code>" if s.library else "–"
+        details.append((s.name, s.saves, s.costs, f"{number[s]} {html.escape(course.concepts[s.concept].title)}", uses))
+    head = ("what", "saves", "costs", "lesson", "in llmrl")
+    unfold = folded(method_map.page(head, details), f"what each of the {len(details)} saves and costs")
     plain = "\n".join(f"{s.name}: {of[s.concept].name}" for s in savings)
-    page = folded(method_map.page(head, rows), f"{len(rows)} savings and where they are measured")
-    emit({"text/html": page, "text/plain": plain})
+    first = method_map.page(("level", "measured in this course", "planned"), levels)
+    emit({"text/html": first + unfold, "text/plain": plain})

@@ -103,6 +103,17 @@ def slopes(config, B, T, size=4):
     return 2 * B * T * config.vocab * size
 
 
+def checkpointed(config, B, T, size=4, segment=1):
+    """Activations at the worst moment with a checkpoint around every `segment` layers, in bytes.
+
+    Either the last segment is run again and its last layer's slopes, 3 F + D numbers a token, are on their way, or the
+    backward pass has just begun, with logits and their slopes.
+    """
+    streams = -(-config.layers // segment) * B * T * config.width * size
+    again = segment * layer_bytes(config, B, T, size) + B * T * size * (3 * config.ffn + config.width)
+    return streams + max(again, kept(config, B, T, size)["output"] + slopes(config, B, T, size))
+
+
 def step_peak(config, B, T, size=4, accumulating=False):
     """Bytes at the start of the backward pass of one step in one precision with Adam: the most a batch ever needs.
 

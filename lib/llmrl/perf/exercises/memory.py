@@ -192,8 +192,8 @@ def _planned(number, segment):
     hints=(
         "A number n: those layers run once, so n. A segment: on the way forward each of its layers runs once; later "
         "the segment is run again, as its own plan says, and that may hold segments again.",
-        "The function calls itself: sum(item if isinstance(item, int) else layers(item) + forwards(item) for item in "
-        "plan). layers(plan) of llmrl.perf.recompute counts the layers of a plan.",
+        "The function calls itself on what is inside a segment. layers(plan) of llmrl.perf.recompute counts the layers "
+        "of a plan, however deep they are nested.",
     ),
     wrong=(
         Wrong("a segment runs twice: on the way forward, and again", _planned(lambda n: n, lambda n, again: again)),
@@ -212,59 +212,3 @@ def _planned(number, segment):
 def forwards(answer, solution):
     for plan in ([4], [[2], [2]], [[3], 1], [[[[1], 1], 1], 1], [[[1], 1], [1], 1]):
         yield differs(answer(plan), solution(plan), f"for {plan}")
-
-
-@exercise(
-    "perf.attainable",
-    title="Under the roof",
-    signature="attainable(intensity: (N,) operations per byte, peak: per second, bandwidth: bytes per second) -> (N,)",
-    solution="llmrl.perf.roofline.attainable",
-    minutes=6,
-    difficulty=1,
-    hints=(
-        "Moving one byte takes 1 / bandwidth seconds, and pays for `intensity` operations. How many operations a "
-        "second is that, and what is the most the machine can do anyway?",
-        "bandwidth * intensity operations per second, but never more than peak: np.minimum.",
-    ),
-    wrong=(
-        Wrong("the roof is the lower of the two limits", lambda i, p, b: _maximum(p, b * i)),
-        Wrong(
-            "a flat roof only: below the ridge memory sets the speed",
-            lambda i, p, b: 0 * _array(i) + p,
-        ),
-        Wrong("a slope only: no operation is faster than the peak", lambda i, p, b: b * _array(i)),
-        Wrong(
-            "intensity is operations per byte: multiply the bandwidth by it",
-            lambda i, p, b: _minimum(p, b / _array(i)),
-        ),
-        Wrong(
-            "the times of computing and of moving overlap; the longer one counts, not their sum",
-            lambda i, p, b: 1 / (1 / p + 1 / (b * _array(i))),
-        ),
-    ),
-)
-def attainable(answer, solution):
-    import numpy as np
-
-    intensity = np.array([0.25, 1.0, 10.0, 200.0])
-    for peak, bandwidth in ((100.0, 10.0), (3.0, 40.0)):
-        case = f"peak {peak:g}, bandwidth {bandwidth:g}"
-        yield differs(answer(intensity, peak, bandwidth), solution(intensity, peak, bandwidth), case)
-
-
-def _array(x):
-    import numpy as np
-
-    return np.asarray(x, dtype=float)
-
-
-def _minimum(a, b):
-    import numpy as np
-
-    return np.minimum(a, b)
-
-
-def _maximum(a, b):
-    import numpy as np
-
-    return np.maximum(a, b)
