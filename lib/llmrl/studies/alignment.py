@@ -18,11 +18,12 @@ from llmrl.policy import group
 from llmrl.preference import train as dpo
 from llmrl.preference.passes import counted
 from llmrl.rlhf import reward_model
+from llmrl.rlhf.open_questions import judged_by
 from llmrl.studies.kept import rounded
-from llmrl.toy import checkpoints, files, preferences, telling
+from llmrl.toy import checkpoints, files, preferences
 from llmrl.toy.make import SEED
 from llmrl.tuning import chat, sft
-from llmrl.tuning.exam import divergence, talk, told
+from llmrl.tuning.exam import divergence, told
 
 SEEDS, PAIRS, BATCH, ASKED, POINTS = 3, 768, 16, 192, 4
 LABELS = preferences.Labels(temperature=0.5)  # Bradley-Terry's own noise: what both roads assume
@@ -46,18 +47,7 @@ def fit(judge, pairs, seed, plan=replace(ONE_PASS, lr=1e-3)):
 
 def asking(judge, plan, seed):
     """The `ask` of policy.group.train: fresh questions about lands, answers scored by a reward model."""
-    tokens = checkpoints.tokenizer()
-
-    def ask(step):
-        talks = [messages[:1] for messages in telling.conversations(plan.prompts, f"{SEED} asked {seed} {step}")]
-
-        def scores(answers):
-            texts = [[talk(t[0]["content"], tokens.decode(a)) for a in given] for t, given in zip(talks, answers)]
-            return [judge.score([chat.render(messages)[0] for messages in row]).tolist() for row in texts]
-
-        return [chat.prompt_ids(messages) for messages in talks], scores
-
-    return ask
+    return judged_by(judge, plan.prompts, f"{SEED} asked {seed}")
 
 
 def measured(model, reference, seed):
