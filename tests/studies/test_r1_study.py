@@ -61,11 +61,17 @@ def test_the_shipped_counts_are_whole(shipped):
         for who in ("zero", "ladder"):
             counted(run["right"][who], study.TRIES)
             assert all(max(row) <= 0 for row in run["depth"][who].values())  # logarithms of probabilities
+        assert len(run["spoken"]["ladder"]["two digits"]) == study.ITEMS
 
 
 def test_the_shipped_pipelines_have_every_stage(shipped):
     names = [stage.name for stage in r1.pipeline()]
     assert [[stage["stage"] for stage in run] for run in shipped["pipeline"]] == [names] * study.SEEDS
-    looks = [stage["exam"] for run in shipped["pipeline"] + shipped["without RL"] for stage in run]
+    assert len(shipped["without RL"]) == len(shipped["as many written"]) == study.SEEDS
+    looks = [
+        stage["exam"]
+        for run in shipped["pipeline"] + shipped["without RL"] + shipped["as many written"]
+        for stage in run
+    ]
     for look in looks + shipped["base"]["exam"]:
         assert all(0 <= look[name] <= 1 for name in ("three digits", "mixed lengths", "other tasks", "formed"))

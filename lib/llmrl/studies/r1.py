@@ -3,7 +3,8 @@
 R1-Zero is GRPO on three-digit sums from `reasoning_base`. Then pass@k of the base, of that model and of a third: the
 second trained on, also on sums of two lengths (the ladder), which the base next to never gets right. Two controls start
 at the base on hard sums alone: of two lengths, and of four digits. Every reward of a set is followed by itself, then
-all together. The pipeline of R1 runs beside tuning without RL. TRL's GRPOTrainer is asked R1-Zero's prompts.
+all together. The pipeline of R1 runs beside tuning without RL, on the cold start's solutions and on as many as sums
+are asked in the third stage. TRL's GRPOTrainer is asked R1-Zero's prompts.
 Left out: other sizes of model; runs of more than a few minutes, which might find what these do not.
 """
 
@@ -23,6 +24,7 @@ SEEDS, PEERS = 3, 2
 LADDER, ALONE = replace(r1.ZERO, steps=48), replace(r1.ZERO, steps=24)
 HACKED = group.GroupPlan(steps=24, prompts=8, answers=8, max_new=48, pieces=4, surrogate=r1.TOKENS)
 RULES = {
+    "accuracy, exact": verifiable.accuracy,
     "accuracy, 10 percent off counts": verifiable.nearly,
     "form": verifiable.form,
     "brevity": verifiable.brevity,
@@ -75,6 +77,11 @@ def right(start, name, seed, tries):
     return r1.counts(model, test_set(name), tries, f"{SEED} right {seed}")
 
 
+def spoken(start, name, seed):
+    """One answer to each held-out sum, as text."""
+    return [texts[0] for texts in r1.sampled(TinyLM.load(start), test_set(name), 1, f"{SEED} spoken {seed}")]
+
+
 def rare(n=480, tries=16):
     """How often the base is right on sums of two lengths from the training part: what the ladder can start from."""
     items = [i for d in r1.MIXED for i in verifiable.sums(n // len(r1.MIXED), d, f"{SEED} rare")]
@@ -112,9 +119,7 @@ def zeros(kept, seed):
     zero, ladder = (kept.file(f"{name} {seed}") for name in ("zero", "ladder"))
     found = {
         "zero": kept(f"zero {seed}", partial(trained, None, partial(three, seed, 16), r1.ZERO, seed, save=zero)),
-        "ladder": kept(
-            f"ladder {seed}", partial(trained, zero, partial(ladder_at, seed), LADDER, seed, save=ladder)
-        ),
+        "ladder": kept(f"ladder {seed}", partial(trained, zero, partial(ladder_at, seed), LADDER, seed, save=ladder)),
         "two lengths alone": kept(
             f"two lengths alone {seed}", partial(trained, None, partial(two_lengths_at, seed), ALONE, seed)
         ),
@@ -130,6 +135,7 @@ def zeros(kept, seed):
         who: {name: kept(f"depth {who} {name} {seed}", partial(depth, start, name)) for name in SETS}
         for who, start in (("zero", zero), ("ladder", ladder))
     }
+    found["spoken"] = {"ladder": {"two digits": kept(f"spoken {seed}", partial(spoken, ladder, "two digits", seed))}}
     return found
 
 
@@ -150,8 +156,11 @@ def make(kept):
     peers = [kept(f"TRL {s}", partial(theirs, s)) for s in range(PEERS)]
     staged_runs = [kept(f"pipeline {s}", partial(staged, r1.pipeline(), s)) for s in range(SEEDS)]
     control = [kept(f"without RL {s}", partial(staged, r1.without_rl(), s)) for s in range(SEEDS)]
+    more = r1.without_rl(replace(r1.Dials(), few=r1.Dials().asked))
+    as_many = [kept(f"as many written {s}", partial(staged, more, s)) for s in range(SEEDS)]
     found = {
         "base": {"right": base, "rare": kept("rare", rare), "depth": deep, "exam": exams},
-        "runs": runs, "hacked": hacked, "pipeline": staged_runs, "without RL": control, "TRL": peers,
+        "runs": runs, "hacked": hacked, "pipeline": staged_runs, "without RL": control,
+        "as many written": as_many, "TRL": peers,
     }  # fmt: skip
     files.ship("studies/r1.json", json.dumps(rounded(found)) + "\n")

@@ -38,7 +38,8 @@ def _matches(pattern, method="fullmatch", strip=True):
     hints=(
         "A column is a digit, one or two more digits each behind a plus, an equals sign, one or two digits. Behind "
         "every column stand a comma and a space; at the end 'so' and a number. The item is not needed.",
-        r"re.fullmatch(r'(\d(\+\d)+=\d{1,2}, )+so \d+', text.strip()) is a match or None: float(... is not None).",
+        r"A column is \d(\+\d)+=\d{1,2}; a group with its comma and space can be repeated with +. re.fullmatch asks "
+        "for the whole text, without the spaces around it, and returns a match or None.",
     ),
     wrong=(
         Wrong(
@@ -148,15 +149,15 @@ def _counts(right):
 @exercise(
     "reasoning.pass_at_k",
     title="The chance that one of k is right",
-    signature="pass_at_k(right: (P,), n, k) -> (P,) float64",
+    signature="pass_at_k(right: tensor (P,), n, k) -> tensor (P,) float64",
     solution="llmrl.reasoning.pass_at_k.pass_at_k",
     minutes=12,
     difficulty=2,
     hints=(
         "All k are wrong if they were chosen among the n-c wrong ones: comb(n-c, k) ways of comb(n, k). math.comb has "
         "whole numbers of any size and gives 0 where k > n-c.",
-        "torch.tensor([1 - comb(n - int(c), k) / comb(n, k) for c in right], dtype=torch.float64). The library's "
-        "product of 1 - k/i, for i from n-c+1 to n, is the same without huge numbers.",
+        "Go through right one c at a time, int(c) for math.comb, and put the results into a torch tensor of float64. "
+        "The library's product of 1 - k/i, for i from n-c+1 to n, is the same without huge numbers.",
     ),
     wrong=(
         Wrong(
