@@ -151,6 +151,7 @@ def scored(n=512):
     return gap, sides[0] - sides[1]
 
 
+@pytest.mark.slow
 def test_the_reward_model_ranks_fresh_pairs_nearly_as_well_as_its_labels_allow():
     gap, margin = scored()
     labels, gold = (margin > 0).float().mean(), ((margin > 0) == (gap > 0))[gap != 0].float().mean()
@@ -158,6 +159,7 @@ def test_the_reward_model_ranks_fresh_pairs_nearly_as_well_as_its_labels_allow()
     assert 0.72 < labels < ceiling + 0.05 and gold > 0.78  # measured: see the lesson on reward models
 
 
+@pytest.mark.slow
 def test_the_reward_models_scores_follow_the_gold_reward():
     gap, margin = scored()
     assert torch.corrcoef(torch.stack([gap, margin]))[0, 1] > 0.75
