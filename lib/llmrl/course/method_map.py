@@ -124,7 +124,7 @@ def draw_methods(axes, runs, methods=METHODS):
         cells = [[m for m in methods if (m.told, m.learns) == (told, column)] for column in range(len(LEARNS))]
         for column, cell in enumerate(cells):
             for place, method in enumerate(cell):
-                box(axes, column, row + place, method.label, method.concept in runs)
+                _box(axes, column, row + place, method.label, method.concept in runs)
         rows.append((row, TOLD[told]))
         row += max(map(len, cells)) + 0.6
     for start, words in rows:
@@ -137,8 +137,7 @@ def draw_methods(axes, runs, methods=METHODS):
     return axes
 
 
-def box(axes, column, row, words, runs):
-    """A name on the map: filled where a lesson runs it."""
+def _box(axes, column, row, words, runs):
     face, ink, edge = ("policy", "white", "policy") if runs else ("white", "#6A6A6A", "#BBBBBB")
     frame = {"boxstyle": "square,pad=0.18", "facecolor": face, "edgecolor": edge}
     axes.text(column, row, words, color=ink, fontsize=8.5, ha="center", va="center", bbox=frame)

@@ -15,11 +15,11 @@ from llmrl.lesson.display import emit
 from llmrl.lesson.tables import folded
 
 LEVELS = (
-    "algorithm:\ncompute less",
-    "model:\nsmaller parts",
-    "numbers, kernels:\ncheaper arithmetic",
-    "memory, serving:\nhold and move less",
-    "cluster:\nshare the work",
+    "algorithm: compute less",
+    "model: smaller parts",
+    "numbers, kernels: cheaper arithmetic",
+    "memory, serving: hold and move less",
+    "cluster: share the work",
 )
 
 
@@ -85,7 +85,7 @@ def show_savings(course, runs, here, savings=SAVINGS):
         mine = [saving for saving in savings if saving.level == level]
         today = ", ".join(linked(s) for s in mine if s.concept in runs)
         planned = ", ".join(html.escape(s.name) for s in mine if s.concept not in runs)
-        levels.append((words.replace("\n", " "), today or "–", planned or "–"))
+        levels.append((words, today or "–", planned or "–"))
     for s in savings:
         uses = f"<code>{s.library}</code>" if s.library else "–"
         details.append((s.name, s.saves, s.costs, f"{number[s]} {html.escape(course.concepts[s.concept].title)}", uses))
