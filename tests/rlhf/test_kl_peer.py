@@ -8,8 +8,9 @@ import torch
 from llmrl.lm.logprobs import token_logp
 from llmrl.lm.training import adamw, next_token_loss, update
 from llmrl.policy import group_peer
-from llmrl.policy.surrogate import GRPO, averaged, ratios
-from llmrl.rlhf.kl import k1, k3
+from llmrl.policy.relatives import RLOO, leashed_rewards
+from llmrl.policy.surrogate import GRPO, averaged, ratios, relative
+from llmrl.rlhf.kl import k3
 from llmrl.toy import checkpoints
 
 BETA, QUESTION = 0.5, [[{"role": "user", "content": "Tell me about Velo."}]]
@@ -56,5 +57,5 @@ def test_grpo_has_k3_in_its_loss(models, corrected):
 @pytest.mark.slow
 def test_rloo_has_k1_in_its_reward(models):
     ((inputs, told, logp, ref_logp, _, _),) = run(models, "RLOO", max_steps=1)
-    paid = -BETA * torch.where(told, k1(logp, ref_logp), 0.0).sum(1)
-    torch.testing.assert_close(inputs["advantages"], paid - (paid.sum() - paid) / 3, atol=1e-4, rtol=1e-4)
+    paid = leashed_rewards(torch.zeros(len(told)), logp, ref_logp, told, BETA)
+    torch.testing.assert_close(inputs["advantages"], relative(paid[None], RLOO)[0], atol=1e-4, rtol=1e-4)
