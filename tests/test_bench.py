@@ -17,6 +17,7 @@ def bench_is_importable(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
 
 
+@pytest.mark.slow
 def test_a_row_runs_from_the_command_line():
     command = [sys.executable, "-m", "bench", "--quick", "--row", "training.step"]
     before = (ROOT / "bench/results.json").read_bytes() if (ROOT / "bench/results.json").exists() else None

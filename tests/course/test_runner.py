@@ -72,6 +72,7 @@ def test_a_failure_is_named_and_its_file_left_as_it_was(course, capsys):
     assert not re.search(r"01_good .*failed", said)
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_and_a_cell_that_hangs_are_failures(course):
     dead = course("01_a/01_dead", pages.code("import os; os.write(2, b'out of luck\\n'); os._exit(1)"))
     hangs = course("01_a/02_hangs", pages.code("x = 1"), pages.code("import time; time.sleep(60)"))

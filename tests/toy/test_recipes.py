@@ -127,6 +127,7 @@ def test_a_state_on_another_base_is_refused(tmp_path, monkeypatch):
         cook("sft", replace(QUICK, start="base"), tmp_path, tmp_path / "state", SHARE)
 
 
+@pytest.mark.slow
 def test_a_reward_model_goes_on_where_it_stopped(tmp_path, monkeypatch):
     cook("base", QUICK, tmp_path, tmp_path / "state", SHARE)
     judging = replace(recipes.RECIPES["reward_model"], start="base", plan=Plan(steps=4, warmup=1))
