@@ -123,11 +123,15 @@ def build(config, state):
 
 
 def save(folder, config, state):
-    """Write config.json and model.safetensors, each whole or not at all."""
+    """Write config.json and model.safetensors, and return the folder."""
+    return write(folder, write_settings(config, state["embed.weight"].dtype), write_weights(config["layers"], state))
+
+
+def write(folder, settings, weights):
+    """Settings and weights as the hub stores them, each file whole or not at all; returns the folder."""
     from safetensors.torch import save as to_bytes
 
-    weights = {name: weight.cpu().contiguous() for name, weight in write_weights(config["layers"], state).items()}
-    settings = write_settings(config, state["embed.weight"].dtype)
+    weights = {name: weight.cpu().contiguous() for name, weight in weights.items()}
     write_whole(Path(folder) / "model.safetensors", to_bytes(weights, metadata={"format": "pt"}))
     write_whole(Path(folder) / "config.json", json.dumps(settings, indent=2) + "\n")
     return Path(folder)

@@ -36,10 +36,16 @@ def unguided(board, budget, generator, c=1.4):
 
     def choose(states):
         if not budget:
-            return [board.actions(s)[int(generator.random() * len(board.actions(s)))] for s in states]
+            return [random_move(board, state, generator) for state in states]
         return [best(mcts(board, state, budget, c=c, generator=generator)) for state in states]
 
     return choose
+
+
+def random_move(board, state, generator):
+    """Any legal move, all equally likely."""
+    moves = board.actions(state)
+    return moves[int(generator.random() * len(moves))]
 
 
 def openings(board, plies, count, generator):
@@ -49,7 +55,7 @@ def openings(board, plies, count, generator):
         state = board.start
         for _ in range(plies):
             if board.outcome(state) is None:
-                state = board.play(state, board.actions(state)[int(generator.random() * len(board.actions(state)))])
+                state = board.play(state, random_move(board, state, generator))
         if board.outcome(state) is None:
             found[state] = None
         if len(found) == count:

@@ -18,7 +18,7 @@ from torch import nn
 from llmrl import seeds
 from llmrl.lm.model import Linear
 from llmrl.preference.losses import preference_loss
-from llmrl.rlhf.reward_model import last_real
+from llmrl.rlhf.reward_model import last_real, padded
 
 
 def words(text):
@@ -81,8 +81,6 @@ class TwoHeads(nn.Module):
     @torch.no_grad()
     def score(self, rows):
         """The quality head's scores of lists of ids."""
-        from llmrl.rlhf.reward_model import padded
-
         return self(*padded(rows))[:, 0]
 
 

@@ -6,9 +6,9 @@ conversation and gives it one number. Left out: questions that come back, which 
 Shapes: P prompts, G answers each.
 """
 
+from llmrl.rlhf.reward_model import rated
 from llmrl.toy import checkpoints, telling
 from llmrl.tuning import chat
-from llmrl.tuning.exam import talk
 
 
 def judged_by(judge, prompts, label):
@@ -19,9 +19,9 @@ def judged_by(judge, prompts, label):
         talks = [messages[:1] for messages in telling.conversations(prompts, f"{label} {step}")]
 
         def scores(answers):
-            texts = [chat.render(talk(asked[0]["content"], tokens.decode(answer)))[0]
-                     for asked, given in zip(talks, answers) for answer in given]  # fmt: skip
-            return judge.score(texts).view(len(answers), -1).tolist()
+            told = [(asked[0]["content"], tokens.decode(answer))
+                    for asked, given in zip(talks, answers) for answer in given]  # fmt: skip
+            return rated(judge, *zip(*told)).view(len(answers), -1).tolist()
 
         return [chat.prompt_ids(messages) for messages in talks], scores
 

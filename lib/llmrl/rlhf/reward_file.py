@@ -6,13 +6,9 @@ architecture, and one more tensor, `score.weight`. transformers reads the score 
 Left out: more labels than one.
 """
 
-import json
-from pathlib import Path
-
 import torch
 
 from llmrl.lm import llama
-from llmrl.storage import write_whole
 
 HEAD = "score.weight"
 ARCHITECTURE = "LlamaForSequenceClassification"
@@ -32,20 +28,9 @@ def split(weights, source):
 
 
 def save(folder, config, state, head):
-    """Write config.json and model.safetensors, each whole or not at all, and return the folder."""
-    from safetensors.torch import save as to_bytes
-
+    """Write config.json and model.safetensors, and return the folder."""
     weights = llama.write_weights(config["layers"], state) | {HEAD: head.detach()}
-    settings = llama.write_settings(config, head.dtype) | ONE_LABEL
-    weights = {name: weight.cpu().contiguous() for name, weight in weights.items()}
-    write_whole(Path(folder) / "model.safetensors", to_bytes(weights, metadata={"format": "pt"}))
-    write_whole(Path(folder) / "config.json", json.dumps(settings, indent=2) + "\n")
-    return Path(folder)
-
-
-def load(folder):
-    """The settings and the weights of a folder."""
-    return llama.load(folder)
+    return llama.write(folder, llama.write_settings(config, head.dtype) | ONE_LABEL, weights)
 
 
 def build(config, state, head):

@@ -15,12 +15,14 @@ import torch
 from torch import nn
 
 from llmrl import seeds
+from llmrl.lm import llama
 from llmrl.lm.model import Linear, TinyLM
 from llmrl.lm.training import Plan, adamw, learning_rate, pad, set_rate, update
 from llmrl.preference.losses import preference_loss
 from llmrl.rlhf import reward_file
 from llmrl.toy import checkpoints
 from llmrl.tuning import chat
+from llmrl.tuning.exam import talk
 
 
 def bradley_terry(margin):
@@ -68,7 +70,7 @@ class RewardModel(nn.Module):
     @classmethod
     def load(cls, folder):
         """Read what save wrote, or any such model of one label from the hub; in evaluation mode."""
-        return cls._of(*reward_file.load(folder), source=str(folder))
+        return cls._of(*llama.load(folder), source=str(folder))
 
     def to_transformers(self):
         """The same model as a LlamaForSequenceClassification: equal scores, its own copy of the weights."""
@@ -132,8 +134,7 @@ def padded(rows):
 
 def rated(model, prompts, answers):
     """A reward model's scores of answers given as text; silence counts as a full stop.  -> (B,)"""
-    talks = [chat.exchange(prompt, answer.strip() or ".") for prompt, answer in zip(prompts, answers, strict=True)]
-    return model.score([chat.render(talk)[0] for talk in talks])
+    return model.score([chat.render(talk(*said))[0] for said in zip(prompts, answers, strict=True)])
 
 
 def margins(model, pairs):

@@ -6,9 +6,8 @@ Left out: its loader and callbacks, which the comparison of a loss or of a step 
 
 import tempfile
 
+from llmrl.policy.group_peer import QUIET
 from llmrl.toy import checkpoints
-
-QUIET = {"use_cpu": True, "bf16": False, "activation_checkpointing": False, "report_to": "none", "disable_tqdm": True}
 
 
 def their_trainer(model, rows, **options):

@@ -68,7 +68,7 @@ def load(width):
 
 
 def sampled(model, items, samples, generator):
-    """What a model answers: right (P, N), the numbers (P, N), the tokens of each (P, N), and if every step is true."""
+    """What a model answers, each (P, N): right, the numbers, tokens, if every step is true, the log-probability."""
     tokenizer = checkpoints.tokenizer()
     prompts = [chat.prompt_ids(item.messages()[:1], tokenizer) for item in items for _ in range(samples)]
     said = generate(model, prompts, LIMIT, Sampling(temperature=1.0), generator=generator)
@@ -80,13 +80,15 @@ def sampled(model, items, samples, generator):
         "number": [-1 if n is None else min(n, 10**9) for n in numbers],
         "tokens": said.mask.sum(1).tolist(),
         "true_steps": [int(all(step_verdicts(t)) and bool(step_verdicts(t))) for t in texts],
+        "logp": said.logp.sum(1).tolist(),
     }
     return {name: [row[i : i + samples] for i in range(0, len(row), samples)] for name, row in rows.items()}
 
 
 def measured(width, file):
-    """The samples of one model."""
-    return sampled(read(width, file), questions(), SAMPLES, seeds.rng(SEED, "compute", "samples", width))
+    """The samples of one model, without their log-probabilities."""
+    rows = sampled(read(width, file), questions(), SAMPLES, seeds.rng(SEED, "compute", "samples", width))
+    return {name: row for name, row in rows.items() if name != "logp"}
 
 
 def make(kept):

@@ -13,7 +13,6 @@ from statistics import mean
 import torch
 
 from llmrl import seeds
-from llmrl.lm.generation import Sampling, generate
 from llmrl.reasoning.astar import astar
 from llmrl.reasoning.selection import best_worth
 from llmrl.reasoning.step_beam import StepPlan, step_beam
@@ -24,7 +23,6 @@ from llmrl.reasoning.votes import winners
 from llmrl.studies.compute import sampled
 from llmrl.studies.kept import rounded
 from llmrl.toy import checkpoints, files, tasks
-from llmrl.toy.arithmetic import last_number
 from llmrl.toy.make import SEED
 from llmrl.tuning import chat
 
@@ -44,24 +42,16 @@ def questions():
 
 def drawn():
     """The curves of all methods that choose among finished answers: share right at every N, tokens of one draw."""
-    model, tokenizer, items = checkpoints.load("reasoning_base"), checkpoints.tokenizer(), questions()
-    prompts = [chat.prompt_ids(item.messages()[:1], tokenizer) for item in items for _ in range(SAMPLES)]
-    said = generate(model, prompts, 40, Sampling(temperature=1.0), generator=seeds.rng(SEED, "step search"))
-    texts = [tokenizer.decode(ids).strip() for ids in said.lists()]
-    asked = [item for item in items for _ in range(SAMPLES)]
-    shape = lambda values: torch.tensor(values, dtype=torch.float64).view(QUESTIONS, SAMPLES)  # noqa: E731
-    right = shape([tasks.verify(item, t) for item, t in zip(asked, texts)])
-    true = shape([arithmetic(item, t or "none") for item, t in zip(asked, texts)])
-    numbers = shape([-1 if (n := last_number(t)) is None else min(n, 10**9) for t in texts])
-    scores = {
-        "knows": right,
-        "arithmetic": true,
-        "arithmetic, then likelier": true + LIKELIER * shape(said.logp.sum(1).tolist()),
-    }
+    items = questions()
+    said = sampled(checkpoints.load("reasoning_base"), items, SAMPLES, seeds.rng(SEED, "step search"))
+    right, true, numbers, logp, tokens = (
+        torch.tensor(said[name], dtype=torch.float64) for name in ("right", "true_steps", "number", "logp", "tokens")
+    )
+    scores = {"knows": right, "arithmetic": true, "arithmetic, then likelier": true + LIKELIER * logp}
     curves = {name: [best_worth(score, right, n).mean().item() for n in SIZES] for name, score in scores.items()}
     truth, random = right.new_tensor([[int(item.answer)] for item in items]).numpy(), seeds.numpy_rng(SEED, "ballots")
     curves["vote"] = [float((winners(numbers.numpy(), n, 20, random) == truth).mean()) for n in SIZES]
-    return {"curves": curves, "tokens": said.mask.sum().item() / len(prompts)}
+    return {"curves": curves, "tokens": tokens.mean().item()}
 
 
 def longest():
