@@ -17,10 +17,10 @@ import torch
 
 from llmrl import seeds
 from llmrl.lm.generation import Sampling
-from llmrl.lm.logprobs import token_logp
-from llmrl.lm.training import Plan, pad_samples
+from llmrl.lm.training import Plan
 from llmrl.policy import group
 from llmrl.policy.surrogate import Surrogate
+from llmrl.preference.train import answer_logp
 from llmrl.reasoning import verifiable
 from llmrl.toy import checkpoints, tasks
 from llmrl.toy.arithmetic import wrote_steps
@@ -67,8 +67,7 @@ def counts(model, items, tries, seed):
 @torch.no_grad()
 def solution_logp(model, items):
     """The log-probability of each item's written solution with its end, a floor for any right answer's.  -> (P,)"""
-    ids, mask = pad_samples(sft.samples([item.messages(unasked=True) for item in items]))
-    return torch.where(mask[:, 1:], token_logp(model(ids), ids), 0.0).sum(1)
+    return answer_logp(model, sft.samples([item.messages(unasked=True) for item in items]))
 
 
 def accepted(items, said):
